@@ -1,0 +1,142 @@
+"""Readers: what they return on good files, and what they say about bad ones."""
+
+import gzip
+import struct
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+import rheobase.data as data
+from rheobase.data.heidelberg import bin_events
+from rheobase.data.idx import read_idx
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 0x08, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_idx_plain_and_compressed(tmp_path, suffix):
+    raw = idx_bytes(IMAGES)
+    (tmp_path / f"images{suffix}").write_bytes(gzip.compress(raw) if suffix else raw)
+    np.testing.assert_array_equal(read_idx(tmp_path / "images"), IMAGES)
+
+
+def test_idx_reads_big_endian_numbers(tmp_path):
+    (tmp_path / "x").write_bytes(struct.pack(">BBBBI2i", 0, 0, 0x0C, 1, 2, 1, 256))
+    assert read_idx(tmp_path / "x").tolist() == [1, 256]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda raw: raw[:-1], lambda raw: raw + b"x", lambda raw: raw[:6], lambda raw: b"html" + raw, lambda raw: b""],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_damaged_idx_names_the_file_and_the_fix(tmp_path, damage, compressed):
+    path = tmp_path / ("images.gz" if compressed else "images")
+    raw = damage(idx_bytes(IMAGES))
+    path.write_bytes(gzip.compress(raw) if compressed else raw)
+    with pytest.raises(ValueError, match=rf"{path}.*rheobase data get"):
+        read_idx(tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[:-9],
+        lambda raw: raw[:5],
+        lambda raw: b"garbage" + raw,
+        lambda raw: raw[:20] + b"\xff\xff" + raw[22:],
+    ],
+)
+def test_damaged_gzip_names_the_file_and_the_fix(tmp_path, damage):
+    (tmp_path / "images.gz").write_bytes(damage(gzip.compress(idx_bytes(IMAGES))))
+    with pytest.raises(ValueError, match=r"images\.gz is truncated or corrupt.*rheobase data get"):
+        read_idx(tmp_path / "images")
+
+
+def test_digits_are_complete_and_split_by_class():
+    pytest.importorskip("sklearn")
+    digits = data.load("digits")
+    assert (len(digits.train), len(digits.test)) == (1438, 359)
+    assert digits.train.values.shape[1:] == (8, 8) and digits.train.values.max() == 16
+    shares = torch.bincount(digits.test.labels) / torch.bincount(torch.cat([digits.train.labels, digits.test.labels]))
+    assert ((shares - 0.2).abs() < 0.01).all()
+    assert digits.encoding(digits.train.values[:5]).shape == (8, 5, 8)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_real_mnist(real_data, name):
+    root = real_data(f"{name}/train-images-idx3-ubyte.gz")
+    images = data.load(name, root)
+    assert images.train.values.shape == (60000, 28, 28) and images.test.values.shape == (10000, 28, 28)
+    assert torch.bincount(images.test.labels).shape == (10,)
+    assert images.encoding(images.train.values[:2]).shape == (784, 2, 1)
+    if name == "mnist":
+        assert images.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
+
+
+@pytest.mark.data
+def test_real_hd_never_tests_a_known_speaker(real_data):
+    root = real_data("hd-cochlea/hd_train.h5")
+    with h5py.File(root / "hd-cochlea/hd_train.h5") as train, h5py.File(root / "hd-cochlea/hd_test.h5") as test:
+        assert not set(train["extra/speaker"][:]) & set(test["extra/speaker"][:])
+        assert (len(train["labels"]), len(test["labels"])) == (8580, 1840)
+
+
+def write_shd(path, times, units, labels, speakers):
+    with h5py.File(path, "w") as file:
+        for name, values, kind in (("times", times, np.float32), ("units", units, np.uint16)):
+            column = file.create_dataset(f"spikes/{name}", (len(values),), h5py.vlen_dtype(kind))
+            for row, value in enumerate(values):
+                column[row] = np.asarray(value, kind)
+        file["labels"], file["extra/speaker"] = np.asarray(labels, np.uint16), np.asarray(speakers, np.uint16)
+
+
+def write_both_parts(folder, name="shd"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "test"):
+        write_shd(folder / f"{name}_{part}.h5", [[0.0, 0.044], [0.999, 1.2]], [[0, 699], [5, 6]], [3, 19], [1, 2])
+
+
+@pytest.mark.parametrize(("name", "folder"), [("shd", "shd"), ("hd", "hd-cochlea")])
+def test_shd_layout_is_binned_to_250_steps(tmp_path, name, folder):
+    write_both_parts(tmp_path / folder, name)
+    train = data.load(name, tmp_path).train
+    assert train.values.shape == (2, 250, 700) and train.labels.tolist() == [3, 19] and train.groups.tolist() == [1, 2]
+    assert train.values.nonzero().tolist() == [[0, 0, 0], [0, 11, 699], [1, 249, 5]]
+    assert train.lengths.tolist() == [12, 250]
+
+
+def test_every_millisecond_falls_into_its_own_bin():
+    milliseconds = np.arange(1000)
+    times = [(milliseconds / 1000).astype(np.float32)]
+    binned, _ = bin_events(times, [np.zeros(1000, np.uint16)], steps=1000, step_ms=1.0)
+    assert binned[0, :, 0].sum() == 1000, "a floor of float32 times moves some events one bin down"
+
+
+def test_damaged_h5_names_the_file(tmp_path):
+    write_both_parts(tmp_path / "shd")
+    path = tmp_path / "shd/shd_train.h5"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ValueError, match=r"shd_train\.h5 is truncated, corrupt.*rheobase data list shd"):
+        data.load("shd", tmp_path)
+
+
+def test_missing_and_unknown_sets_say_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"train-images.*rheobase data get mnist.*RHEOBASE_DATA"):
+        data.load("mnist", tmp_path)
+    with pytest.raises(ValueError, match=r"Unknown data set 'mnits'. Did you mean 'mnist'\?"):
+        data.load("mnits")
+
+
+def test_root_comes_from_the_environment(tmp_path, monkeypatch):
+    write_both_parts(tmp_path / "shd")
+    monkeypatch.setenv("RHEOBASE_DATA", str(tmp_path))
+    assert len(data.load("shd").train) == 2
