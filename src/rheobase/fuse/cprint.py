@@ -1,0 +1,131 @@
+"""Scalar programs as C: one expression per node, and the functions that C's library lacks or does too slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rheobase.fuse.trace import Graph, Node, Value
+
+EXPRESSIONS = {
+    "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}",
+    "reciprocal": "(F)1 / {0}", "abs": "ABS({0})", "sqrt": "SQRT({0})", "exp": "rb_exp({0})", "log": "rb_log({0})",
+    "sigmoid": "rb_sigmoid({0})", "tanh": "rb_tanh({0})", "sin": "LIBM(sin)({0})", "cos": "LIBM(cos)({0})",
+    "atan": "LIBM(atan)({0})", "erf": "LIBM(erf)({0})", "log1p": "LIBM(log1p)({0})", "expm1": "LIBM(expm1)({0})",
+    "relu": "({0} < 0 ? (F)0 : {0})", "maximum": "({0} > {1} || {0} != {0} ? {0} : {1})",
+    "minimum": "({0} < {1} || {0} != {0} ? {0} : {1})", "sgn": "(F)(({0} > 0) - ({0} < 0))",
+    "ge": "{0} >= {1}", "gt": "{0} > {1}", "le": "{0} <= {1}", "lt": "{0} < {1}", "eq": "{0} == {1}",
+    "ne": "{0} != {1}", "and": "{0} & {1}", "or": "{0} | {1}", "not": "!{0}", "where": "{0} ? {1} : {2}",
+    "number": "{0} ? (F)1 : (F)0",
+}  # fmt: skip
+
+# Branch-free, at most 2 ulp from the true value in float32 (tests/fuse/test_functions.py), NaN passes through.
+# exp: x = n ln2 + r, a polynomial of degree 7 on |r| <= ln2/2, then a shift of the exponent.
+FLOAT_FUNCTIONS = r"""
+static inline float rb_bits(int32_t i) { float f; memcpy(&f, &i, 4); return f; }
+static inline int32_t rb_word(float f) { int32_t i; memcpy(&i, &f, 4); return i; }
+static inline float rb_exp(float x) {
+  const float c = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);
+  const float n = __builtin_rintf(c * 1.44269504089f);
+  const float r = (c - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f; p = p * r + 8.3334519073e-3f; p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f; p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  const int32_t k = (int32_t)(n == n ? n : 0.0f), half = k >> 1;
+  const float y = p * rb_bits((half + 127) << 23) * rb_bits((k - half + 127) << 23);
+  return x != x ? x : y;
+}
+static inline float rb_sigmoid(float x) { return 1.0f / (1.0f + rb_exp(-x)); }
+static inline float rb_tanh(float x) {
+  const float a = __builtin_fabsf(x), z = x * x;
+  const float far = 1.0f - 2.0f / (rb_exp(2.0f * a) + 1.0f);
+  float p = -5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f; p = p * z - 5.37397155531e-2f; p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  const float near = x + x * (z * p);
+  return a < 0.625f ? near : (x < 0.0f ? -far : far);
+}
+static inline float rb_log(float x) {
+  const int32_t i = rb_word(x), e = ((i - 0x3f3504f3) >> 23);
+  const float m = rb_bits(i - (e << 23)) - 1.0f, n = (float)e, z = m * m;
+  float p = 7.0376836292e-2f;
+  p = p * m - 1.1514610310e-1f; p = p * m + 1.1676998740e-1f; p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f; p = p * m - 1.6668057665e-1f; p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f; p = p * m + 3.3333331174e-1f;
+  float y = m * z * p + n * -2.12194440e-4f;
+  y = (m + (y - 0.5f * z)) + n * 0.693359375f;
+  y = x == 0.0f ? -__builtin_inff() : (x < 0.0f ? __builtin_nanf("") : y);
+  return x != x || x == __builtin_inff() ? x : y;
+}
+"""
+
+DOUBLE_FUNCTIONS = r"""
+static inline double rb_exp(double x) { return exp(x); }
+static inline double rb_sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
+static inline double rb_tanh(double x) { return tanh(x); }
+static inline double rb_log(double x) { return log(x); }
+"""
+
+_FLOAT = """typedef float F;
+#define LIBM(f) f##f
+#define ABS __builtin_fabsf
+#define SQRT __builtin_sqrtf
+"""
+_DOUBLE = """typedef double F;
+#define LIBM(f) f
+#define ABS __builtin_fabs
+#define SQRT __builtin_sqrt
+"""
+
+# How inputs and spikes lie in memory; arithmetic is in F. Rounding to nearest even, NaN stays NaN.
+STORAGE = {
+    "float32": "typedef float S;\n#define LOAD(v) (v)\n#define STORE(v) (v)\n",
+    "float64": "typedef double S;\n#define LOAD(v) (v)\n#define STORE(v) (v)\n",
+    "float16": "typedef _Float16 S;\n#define LOAD(v) ((F)(v))\n#define STORE(v) ((S)(v))\n",
+    "bfloat16": r"""typedef uint16_t S;
+static inline float rb_widen(uint16_t h) { const uint32_t w = (uint32_t)h << 16; float f; memcpy(&f, &w, 4); return f; }
+static inline uint16_t rb_narrow(float f) {
+  uint32_t w; memcpy(&w, &f, 4);
+  const uint32_t rounded = (w + 0x7fffu + ((w >> 16) & 1u)) >> 16;
+  return (uint16_t)(f != f ? 0x7fc0u : rounded);
+}
+#define LOAD(v) rb_widen(v)
+#define STORE(v) rb_narrow(v)
+""",
+}
+
+HEADER = "#include <math.h>\n#include <stdint.h>\n#include <stdlib.h>\n#include <string.h>\n"
+
+
+def prelude(dtype: str) -> str:
+    """Types, loads, stores and functions for inputs of a torch type ("float32", "bfloat16", ...)."""
+    wide = dtype == "float64"
+    functions = DOUBLE_FUNCTIONS if wide else FLOAT_FUNCTIONS
+    return HEADER + (_DOUBLE if wide else _FLOAT) + STORAGE[dtype] + functions
+
+
+def literal(value: float) -> str:
+    """A number as C prints it in the type of the arithmetic."""
+    if value != value:
+        return "(F)NAN"
+    return f"(F)({value!r})" if abs(value) != float("inf") else ("(F)INFINITY" if value > 0 else "(F)(-INFINITY)")
+
+
+def body(graph: Graph, outputs: Iterable[str], inputs: Mapping[str, str], stores: Mapping[str, str]) -> list[str]:
+    """Statements of a scalar program: `inputs` gives an expression per input, `stores` a format per output."""
+    lines = []
+    for number in graph.needed(outputs):
+        node = graph.nodes[number]
+        text = inputs[str(node.args[0])] if node.op == "input" else expression(node)
+        lines.append(f"const {'int' if node.truth else 'F'} n{number} = {text};")
+    return lines + [stores[name].format(argument(graph.output(name))) for name in outputs]
+
+
+def expression(node: Node) -> str:
+    """The C expression of one node."""
+    return EXPRESSIONS[node.op].format(*(argument(arg) for arg in node.args))  # type: ignore[arg-type]
+
+
+def argument(value: Value) -> str:
+    """A node's variable, or a literal."""
+    return f"n{value}" if isinstance(value, int) else literal(value)

@@ -1,0 +1,389 @@
+"""The fused CPU kernel: the time loop in C around a neuron's scalar programs.
+
+Neurons are cut into blocks of up to `width` lanes; a block runs through all its steps before the next one starts, so
+its states stay in the first cache. The backward pass keeps nothing but x and the initial states: it recomputes the
+states of at most CHUNK steps into scratch, with a checkpoint of the states every CHUNK steps beyond.
+
+How coefficients arrive ("kinds"): a number; a tensor, one entry per channel or neuron, entry `(m / inner) % size` for
+element m; either with one entry per step in front. Each kind has its own generated code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rheobase.fuse.cprint import body, prelude
+from rheobase.fuse.trace import Program
+
+CHUNK = 256
+WIDEST = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """How one coefficient arrives: per channel or neuron, per step, with its gradient wanted."""
+
+    spread: bool = False
+    timed: bool = False
+    wanted: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """What generated code depends on besides the program."""
+
+    dtype: str
+    kinds: tuple[Kind, ...]
+    drawn: bool = False
+    nontemporal: bool = False
+
+
+LANES = "for (int64_t i = 0; i < n; i++)"
+
+SUPPORT = r"""
+#include <omp.h>
+#include <sys/mman.h>
+#define RESTRICT __restrict__
+#if defined(__x86_64__)
+#include <immintrin.h>
+static inline uint64_t flush_on(void) { const uint64_t w = _mm_getcsr(); _mm_setcsr((unsigned)w | 0x8040u); return w; }
+static inline void flush_back(uint64_t w) { _mm_setcsr((unsigned)w); }
+#elif defined(__aarch64__)
+static inline uint64_t flush_on(void) {
+  uint64_t w; __asm__ volatile("mrs %0, fpcr" : "=r"(w)); __asm__ volatile("msr fpcr, %0" ::"r"(w | (1ull << 24))); return w;
+}
+static inline void flush_back(uint64_t w) { __asm__ volatile("msr fpcr, %0" ::"r"(w)); }
+#else
+static inline uint64_t flush_on(void) { return 0; }
+static inline void flush_back(uint64_t w) { (void)w; }
+#endif
+
+/* Fresh pages of a large output: ask for huge ones, or page faults cost more than the kernel. */
+static void huge(void *p, int64_t bytes) {
+#ifdef MADV_HUGEPAGE
+  if (p && bytes >= (4 << 20)) {
+    const uintptr_t a = ((uintptr_t)p + 4095) & ~(uintptr_t)4095;
+    madvise((void *)a, ((uintptr_t)p + (uintptr_t)bytes - a) & ~(uintptr_t)4095, MADV_HUGEPAGE);
+  }
+#endif
+}
+
+/* Lane i of a block that starts at element m gets entry ((m + i) / inner) % size. */
+static void spread(F *RESTRICT out, const F *RESTRICT from, int64_t m, int64_t n, int64_t inner, int64_t size) {
+  int64_t i = 0, entry = (m / inner) % size, left = inner - m % inner;
+  while (i < n) {
+    if (inner == 1) {
+      const int64_t run = size - entry < n - i ? size - entry : n - i;
+      memcpy(out + i, from + entry, (size_t)run * sizeof(F));
+      i += run; entry = 0;
+    } else {
+      const int64_t run = left < n - i ? left : n - i;
+      for (int64_t k = 0; k < run; k++) out[i + k] = from[entry];
+      i += run; left = inner; entry = entry + 1 == size ? 0 : entry + 1;
+    }
+  }
+}
+"""
+
+PHILOX = r"""
+/* Words of Philox4x32-10 for steps 4 group ... 4 group + 3 of n lanes, as numbers in [0, 1). Element m of a
+   channels-last step is the logical neuron ((m / (P C)) C + m % C) P + (m / C) % P; P = 1 for the logical order. */
+static void philox(F *RESTRICT out, int64_t stride, int64_t m, int64_t n, int64_t group, uint64_t key, int64_t P, int64_t C) {
+  #pragma omp simd
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t e = m + i, id = P == 1 ? e : ((e / (P * C)) * C + e % C) * P + (e / C) % P;
+    uint32_t c0 = (uint32_t)group, c1 = (uint32_t)id, c2 = (uint32_t)((uint64_t)id >> 32), c3 = 0;
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    for (int r = 0; r < 10; r++) {
+      const uint64_t a = (uint64_t)c0 * 0xD2511F53u, b = (uint64_t)c2 * 0xCD9E8D57u;
+      c0 = (uint32_t)(b >> 32) ^ c1 ^ k0; c1 = (uint32_t)b;
+      c2 = (uint32_t)(a >> 32) ^ c3 ^ k1; c3 = (uint32_t)a;
+      k0 += 0x9E3779B9u; k1 += 0xBB67AE85u;
+    }
+    out[i] = (F)(c0 >> 8) * (F)5.9604644775390625e-8; out[stride + i] = (F)(c1 >> 8) * (F)5.9604644775390625e-8;
+    out[2 * stride + i] = (F)(c2 >> 8) * (F)5.9604644775390625e-8; out[3 * stride + i] = (F)(c3 >> 8) * (F)5.9604644775390625e-8;
+  }
+}
+"""
+
+# What every kernel is handed, in order, as 64-bit integers; pointers among them. Python packs them by these names.
+COMMON = ("steps", "rows", "length", "width", "threads", "clock", "key", "swap_p", "swap_c", "x", "x_step", "x_row")
+
+
+def forward_arguments(program: Program) -> list[str]:
+    """Names of the forward kernel's arguments."""
+    step = program.step
+    states = [f"{side}:{name}" for name in step.states for side in ("first", "last")]
+    return [*COMMON, "uniform", "s", *_coefficient_arguments(program), *states]
+
+
+def backward_arguments(program: Program) -> list[str]:
+    """Names of the backward kernel's arguments."""
+    step = program.step
+    states = [f"{side}:{name}" for name in step.states for side in ("first", "cot", "grad")]
+    grads = [f"grad:{name}" for name in step.coefficients]
+    return [*COMMON, "uniform", "cot:spikes", "grad:x", "partial", *_coefficient_arguments(program), *grads, *states]
+
+
+def _coefficient_arguments(program: Program) -> list[str]:
+    return [f"{part}:{name}" for name in program.step.coefficients for part in ("value", "inner", "size")]
+
+
+@dataclasses.dataclass
+class _Code:
+    """Pieces of C for one program and variant, shared by both passes."""
+
+    program: Program
+    variant: Variant
+
+    def __post_init__(self):
+        step = self.program.step
+        self.coefficients = list(zip(step.coefficients, self.variant.kinds, strict=True))
+        self.states = step.states
+        self.place = {name: i for i, name in enumerate(forward_arguments(self.program))}
+
+    def arg(self, name: str) -> str:
+        return f"a[{self.place[name]}]"
+
+    def common(self) -> list[str]:
+        """Declarations of the arguments that both passes share."""
+        lines = [f"const int64_t {name} = {self.arg(name)};" for name in COMMON if name != "x"]
+        lines.append(f"const S *x = (const S *){self.arg('x')};")
+        lines += ["const int64_t total = rows * length, per_row = (length + width - 1) / width, blocks = rows * per_row;"]
+        if self.program.step.random:
+            lines.append(f"const F *uniform = (const F *){self.arg('uniform')};")
+        for k, (name, kind) in enumerate(self.coefficients):
+            if kind.spread or kind.timed:
+                lines.append(f"const F *value_{k} = (const F *){self.arg(f'value:{name}')};")
+            else:
+                lines.append(f"const F c_{k} = (F)(*(const double *){self.arg(f'value:{name}')});")
+            if kind.spread:
+                lines.append(
+                    f"const int64_t inner_{k} = {self.arg(f'inner:{name}')}, size_{k} = {self.arg(f'size:{name}')};"
+                )
+        return lines
+
+    def block(self) -> list[str]:
+        """Where a block lies: its row, first element, lane count; its coefficients per lane."""
+        lines = [
+            "const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;",
+            "const int64_t n = length - from < width ? length - from : width;",
+            "const S *xb = x + row * x_row + from;",
+        ]
+        for k, (_, kind) in enumerate(self.coefficients):
+            if kind.spread and not kind.timed:
+                lines.append(f"spread(lane_{k}, value_{k}, m, n, inner_{k}, size_{k});")
+        if self.variant.drawn:
+            lines.append("int64_t group = -1;")
+        return lines
+
+    def lanes(self) -> list[str]:
+        """Per-thread arrays of lanes."""
+        spread = [f"lane_{k}" for k, (_, kind) in enumerate(self.coefficients) if kind.spread]
+        lines = [f"F {name}[{WIDEST}] __attribute__((aligned(64)));" for name in spread]
+        return lines + ([f"F r4[4 * {WIDEST}] __attribute__((aligned(64)));"] if self.variant.drawn else [])
+
+    def at_step(self) -> list[str]:
+        """What changes with t before the lanes run: timed coefficients and random numbers."""
+        lines = []
+        for k, (_, kind) in enumerate(self.coefficients):
+            if kind.spread and kind.timed:
+                lines.append(f"spread(lane_{k}, value_{k} + t * size_{k}, m, n, inner_{k}, size_{k});")
+            elif kind.timed:
+                lines.append(f"const F c_{k} = value_{k}[t];")
+        if self.variant.drawn:
+            lines.append(
+                f"if ((clock + t) / 4 != group) {{ group = (clock + t) / 4; "
+                f"philox(r4, {WIDEST}, m, n, group, (uint64_t)key, swap_p, swap_c); }}"
+            )
+            lines.append(f"const F *RESTRICT rt = r4 + ((clock + t) % 4) * {WIDEST};")
+        elif self.program.step.random:
+            lines.append("const F *RESTRICT rt = uniform + t * total + m;")
+        return lines
+
+    def inputs(self, states: dict[str, str]) -> dict[str, str]:
+        """The expression of every input of the scalar programs."""
+        coefficients = {
+            name: f"lane_{k}[i]" if kind.spread else f"c_{k}" for k, (name, kind) in enumerate(self.coefficients)
+        }
+        return {"x": "LOAD(xt[i])", **states, **coefficients, "uniform": "rt[i]"}
+
+    def next_states(self, source: str, target: str) -> list[str]:
+        """The forward program without its spikes: rows of states at `source` to rows at `target`."""
+        inputs = self.inputs({name: f"{source}[{k} * width + i]" for k, name in enumerate(self.states)})
+        stores = {f"next:{name}": f"{target}[{k} * width + i] = {{}};" for k, name in enumerate(self.states)}
+        return self.loop(body(self.program.forward, self.program.following, inputs, stores))
+
+    @staticmethod
+    def loop(lines: list[str]) -> list[str]:
+        return ["#pragma omp simd", f"{LANES} {{", *("  " + line for line in lines), "}"]
+
+
+def forward_source(program: Program, variant: Variant) -> str:
+    """C of the forward kernel."""
+    code = _Code(program, variant)
+    states = list(enumerate(program.step.states))
+    inputs = code.inputs({name: f"v_{k}[i]" for k, name in states})
+    stores = {"s": "st[i] = STORE({});"} | {f"next:{name}": f"v_{k}[i] = {{}};" for k, name in states}
+    step = [
+        "const S *RESTRICT xt = xb + t * x_step;",
+        "S *RESTRICT st = s + t * total + m;",
+        *code.at_step(),
+        *code.loop(body(program.forward, ["s", *program.following], inputs, stores)),
+    ]
+    load = [line for k, _ in states for line in (
+        f"if (first_{k}) memcpy(v_{k}, first_{k} + m, (size_t)n * sizeof(F)); else memset(v_{k}, 0, (size_t)n * sizeof(F));",
+    )]  # fmt: skip
+    keep = [f"if (last_{k}) memcpy(last_{k} + m, v_{k}, (size_t)n * sizeof(F));" for k, _ in states]
+    pointers = [f"S *s = (S *){code.arg('s')};"] + [
+        line
+        for k, name in states
+        for line in (
+            f"const F *first_{k} = (const F *){code.arg(f'first:{name}')};",
+            f"F *last_{k} = (F *){code.arg(f'last:{name}')};",
+        )
+    ]
+    arrays = [f"F v_{k}[{WIDEST}] __attribute__((aligned(64)));" for k, _ in states] + code.lanes()
+    inner = [*code.block(), *load, "for (int64_t t = 0; t < steps; t++) {", *_indent(step), "}", *keep]
+    before = ["huge(s, steps * total * (int64_t)sizeof(S));"]
+    return _kernel("forward", program, variant, [*code.common(), *pointers, *before], arrays, inner)
+
+
+def backward_outputs(program: Program, variant: Variant) -> list[str]:
+    """Gradients that the backward kernel computes: x, the states, and the coefficients asked for."""
+    asked = [f"grad:{n}" for n, kind in zip(program.step.coefficients, variant.kinds, strict=True) if kind.wanted]
+    return ["grad:x", *(f"grad:{name}" for name in program.step.states), *asked]
+
+
+def backward_source(program: Program, variant: Variant) -> str:
+    """C of the backward kernel: recompute a chunk of states, then run the vector-Jacobian product backwards."""
+    code = _Code(program, variant)
+    code.place = {name: i for i, name in enumerate(backward_arguments(program))}
+    states, count = list(enumerate(program.step.states)), len(program.step.states)
+    wanted = [(k, name, kind) for k, (name, kind) in enumerate(code.coefficients) if kind.wanted]
+    pointers = ["const S *cot = (const S *)" + code.arg("cot:spikes") + ";", f"S *grad_x = (S *){code.arg('grad:x')};"]
+    span = "steps" if any(kind.timed for _, _, kind in wanted) else "1"
+    pointers += [f"double *partial = (double *){code.arg('partial')};", f"const int64_t span = {span};"]
+    for k, name in states:
+        pointers += [f"const F *first_{k} = (const F *){code.arg(f'first:{name}')};"]
+        pointers += [f"const F *cot_{k} = (const F *){code.arg(f'cot:{name}')};"]
+        pointers += [f"F *grad_{k} = (F *){code.arg(f'grad:{name}')};"]
+    pointers += [f"F *sum_{k} = (F *){code.arg(f'grad:{name}')};" for k, name, kind in wanted if kind.spread]
+    arrays = [f"F g_{k}[{WIDEST}] __attribute__((aligned(64)));" for k, _ in states] + code.lanes()
+    arrays += [f"F q_{k}[{WIDEST}] __attribute__((aligned(64)));" for k, _, kind in wanted if not kind.timed]
+    arrays += [
+        f"const int64_t held = steps < {CHUNK} ? steps : {CHUNK}, chunks = (steps + {CHUNK - 1}) / {CHUNK};",
+        f"F *scratch = (F *)aligned_alloc(64, (size_t)(((held + chunks) * {max(count, 1)} * width * "
+        "(int64_t)sizeof(F) + 63) & ~(int64_t)63));",
+        f"F *marks = scratch + held * {count} * width;",
+    ]
+    inner = [*code.block(), *_backward_block(code, wanted)]
+    before = ["huge(grad_x, steps * total * (int64_t)sizeof(S));"]
+    lines = [*code.common(), *pointers, *before]
+    return _kernel("backward", program, variant, lines, arrays, inner, after=["free(scratch);"], end=_reduce(wanted))
+
+
+def _reduce(wanted: list) -> list[str]:
+    """Sum over blocks in float64 and in order, whatever the number of threads; results lie at the front of each row."""
+    lines = []
+    for place, (_, _, kind) in enumerate(wanted):
+        if not kind.spread:
+            lines += [f"for (int64_t t = 0; t < {'span' if kind.timed else '1'}; t++) {{"]
+            lines += [f"  double *row = partial + ({place} * span + t) * blocks;"]
+            lines += ["  for (int64_t b = 1; b < blocks; b++) row[0] += row[b];", "}"]
+    return lines
+
+
+def _backward_block(code: _Code, wanted: list) -> list[str]:
+    """All chunks of one block, last to first."""
+    states, count = list(enumerate(code.states)), len(code.states)
+    zero = [f"memset(q_{k}, 0, (size_t)n * sizeof(F));" for k, _, kind in wanted if not kind.timed]
+    lines = [*zero]
+    for k, _ in states:
+        lines.append(f"if (cot_{k}) memcpy(g_{k}, cot_{k} + m, (size_t)n * sizeof(F)); else memset(g_{k}, 0, (size_t)n * sizeof(F));")
+        lines.append(f"if (first_{k}) memcpy(marks + {k} * width, first_{k} + m, (size_t)n * sizeof(F));")
+        lines.append(f"else memset(marks + {k} * width, 0, (size_t)n * sizeof(F));")
+    size = f"(size_t)({count} * width) * sizeof(F)"
+    at_step = ["const S *RESTRICT xt = xb + t * x_step;", *code.at_step()]
+    mark = [
+        f"F *RESTRICT then = marks + (c + 1) * {count} * width;",
+        f"memcpy(then, marks + c * {count} * width, {size});",
+        f"for (int64_t t = c * {CHUNK}; t < (c + 1) * {CHUNK}; t++) {{",
+        *_indent([*at_step, *code.next_states("then", "then")]),
+        "}",
+    ]
+    fill = [
+        f"const int64_t t0 = c * {CHUNK}, t1 = steps < t0 + {CHUNK} ? steps : t0 + {CHUNK};",
+        f"memcpy(scratch, marks + c * {count} * width, {size});",
+        "for (int64_t t = t0; t < t1 - 1; t++) {",
+        f"  const F *RESTRICT now = scratch + (t - t0) * {count} * width;",
+        f"  F *RESTRICT then = scratch + (t - t0 + 1) * {count} * width;",
+        *_indent([*at_step, *code.next_states("now", "then")]),
+        "}",
+        "for (int64_t t = t1 - 1; t >= t0; t--) {",
+        *_indent(_backward_step(code, wanted)),
+        "}",
+    ]
+    lines += ["for (int64_t c = 0; c + 1 < chunks; c++) {", *_indent(mark), "}"] if count else []
+    lines += ["for (int64_t c = chunks - 1; c >= 0; c--) {", *_indent(fill), "}"]
+    lines += [f"if (grad_{k}) memcpy(grad_{k} + m, g_{k}, (size_t)n * sizeof(F));" for k, _ in states]
+    for place, (k, _, kind) in enumerate(wanted):
+        if kind.spread and not kind.timed:
+            lines.append(f"memcpy(sum_{k} + m, q_{k}, (size_t)n * sizeof(F));")
+        elif not kind.timed:
+            lines.append(f"{{ double sum = 0; {LANES} sum += (double)q_{k}[i]; partial[{place} * span * blocks + b] = sum; }}")
+    return lines
+
+
+def _backward_step(code: _Code, wanted: list) -> list[str]:
+    """One step of the vector-Jacobian product over the lanes of a block."""
+    states, count = list(enumerate(code.states)), len(code.states)
+    inputs = code.inputs({name: f"now[{k} * width + i]" for k, name in states})
+    inputs |= {"cot:spikes": "LOAD(ct[i])"} | {f"cot:{name}": f"g_{k}[i]" for k, name in states}
+    stores = {"grad:x": "gt[i] = STORE({});"} | {f"grad:{name}": f"g_{k}[i] = {{}};" for k, name in states}
+    sums = []
+    for place, (k, name, kind) in enumerate(wanted):
+        if kind.spread and kind.timed:
+            stores[f"grad:{name}"] = f"sum_{k}[t * total + m + i] = {{}};"
+        elif kind.timed:
+            stores[f"grad:{name}"] = f"add_{k} += (double){{}};"
+            sums.append(f"partial[({place} * span + t) * blocks + b] = add_{k};")
+        else:
+            stores[f"grad:{name}"] = f"q_{k}[i] += {{}};"
+    timed = [k for k, _, kind in wanted if kind.timed and not kind.spread]
+    loop = code.loop(body(code.program.backward, backward_outputs(code.program, code.variant), inputs, stores))
+    if timed:
+        loop[0] += " reduction(+:" + ",".join(f"add_{k}" for k in timed) + ")"
+    return [
+        f"const F *RESTRICT now = scratch + (t - t0) * {count} * width;",
+        "const S *RESTRICT xt = xb + t * x_step;",
+        "const S *RESTRICT ct = cot + t * total + m;",
+        "S *RESTRICT gt = grad_x + t * total + m;",
+        *code.at_step(),
+        *(f"double add_{k} = 0;" for k in timed),
+        *loop,
+        *sums,
+    ]
+
+
+def _kernel(name: str, program: Program, variant: Variant, before: list, arrays: list, block: list, after=(), end=()) -> str:
+    """The frame of both kernels: arguments, threads, blocks."""
+    lines = [
+        *before,
+        "#pragma omp parallel num_threads(threads) if (threads > 1)",
+        "{",
+        *_indent(["const uint64_t mode = flush_on();", *arrays, "#pragma omp for schedule(static)"]),
+        "  for (int64_t b = 0; b < blocks; b++) {",
+        *_indent(_indent(block)),
+        "  }",
+        *_indent([*after, "flush_back(mode);"]),
+        "}",
+        *end,
+    ]
+    draws = PHILOX if variant.drawn else ""
+    title = f"/* {program.step.name}, {name}, {variant.dtype} */\n"
+    return title + prelude(variant.dtype) + SUPPORT + draws + f"\nvoid {name}(const int64_t *a) {{\n" + "\n".join(_indent(lines)) + "\n}\n"
+
+
+def _indent(lines: list[str]) -> list[str]:
+    return ["  " + line for line in lines]

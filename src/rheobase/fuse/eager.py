@@ -1,0 +1,63 @@
+"""The meaning of a neuron: a plain loop over time with ordinary autograd. Every kernel obeys it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from rheobase.fuse import philox
+from rheobase.fuse.step import Coefficient, Step, coefficient_shape, compute_dtype
+
+
+def draw(x: Tensor, clock: tuple[int, int]) -> Tensor:
+    """The uniform numbers of all steps of x for (first step, seed), in the type of the states."""
+    return philox.uniform(clock[1], clock[0], x.shape[0], x.shape[1:], compute_dtype(x.dtype), x.device)
+
+
+def steps(
+    step: Step,
+    x: Tensor,
+    states: Sequence[Tensor | None],
+    coefficients: Sequence[Coefficient],
+    uniform: Tensor | None = None,
+) -> Iterator[list[Tensor]]:
+    """Yield [spikes, *states] of every time step of x [T, ...]; states None start at 0. All in the states' type."""
+    dtype = compute_dtype(x.dtype)
+    now = [x.new_zeros(x.shape[1:], dtype=dtype) if v is None else v.to(dtype) for v in states]
+    fixed = [_aligned(step, name, value, x, dtype) for name, value in zip(step.coefficients, coefficients, strict=True)]
+    timed = [name in step.timed for name in step.coefficients]
+    for t in range(x.shape[0]):
+        at = [value[t] if clocked else value for value, clocked in zip(fixed, timed, strict=True)]
+        r = None if uniform is None else uniform[t].to(dtype)
+        out = step.call(x[t].to(dtype), now, at, r)
+        now = out[1:]
+        yield out
+
+
+def scan(
+    step: Step,
+    x: Tensor,
+    states: Sequence[Tensor | None],
+    coefficients: Sequence[Coefficient],
+    uniform: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor]]:
+    """Spikes [T, ...] in x's type and the final states in the states' type."""
+    spikes, last = [], None
+    for out in steps(step, x, states, coefficients, uniform):
+        spikes.append(out[0].to(x.dtype))
+        last = out[1:]
+    if last is None:
+        dtype = compute_dtype(x.dtype)
+        last = [x.new_zeros(x.shape[1:], dtype=dtype) if v is None else v.to(dtype).clone() for v in states]
+        return torch.empty_like(x), last
+    return torch.stack(spikes), last
+
+
+def _aligned(step: Step, name: str, value: Coefficient, x: Tensor, dtype: torch.dtype) -> Tensor:
+    if not isinstance(value, Tensor):
+        return torch.tensor(value, dtype=dtype)
+    shape = coefficient_shape(step, name, value, x)
+    lead = value.shape[:1] if name in step.timed else torch.Size()
+    return value.to(dtype).reshape(lead + shape)

@@ -1,0 +1,172 @@
+"""Runs the generated C kernels on tensors."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+from array import array
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rheobase.fuse import build, cpu
+from rheobase.fuse.layout import Layout, walk
+from rheobase.fuse.step import Coefficient, coefficient_shape, compute_dtype
+from rheobase.fuse.trace import Program
+
+DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
+PARALLEL_FROM = 1 << 15
+
+_kernels: dict[tuple, ctypes._CFuncPtr] = {}
+
+
+def kernel(program: Program, variant: cpu.Variant, backward: bool):
+    """The compiled forward or backward kernel; compiled at first use, then from memory or disk."""
+    key = (program, variant, backward)
+    found = _kernels.get(key)
+    if found is None:
+        source = (cpu.backward_source if backward else cpu.forward_source)(program, variant)
+        library = build.library(source, f"{program.step.name.lower()}-{'backward' if backward else 'forward'}")
+        found = library.backward if backward else library.forward
+        found.argtypes, found.restype = [ctypes.c_void_p], None
+        _kernels[key] = found
+    return found
+
+
+@dataclasses.dataclass
+class Call:
+    """One call of a neuron's kernels: what forward and backward share besides tensors that autograd keeps."""
+
+    program: Program
+    x: Tensor
+    clock: tuple[int, int]
+    uniform: Tensor | None
+
+    def __post_init__(self):
+        self.walked, self.layout = walk(self.x, self.program.step.random and self.uniform is None)
+        self.dtype = compute_dtype(self.x.dtype)
+        if self.uniform is not None:
+            self.uniform = self.layout.place(self.uniform, self.x, self.dtype, True)
+
+    def width(self) -> int:
+        """Lanes per block: narrow for long sequences, whose states must stay in cache."""
+        steps = self.x.shape[0]
+        return 128 if steps >= 64 else 256 if steps >= 16 else 512
+
+    def blocks(self) -> int:
+        return self.layout.rows * -(-self.layout.length // self.width())
+
+    def common(self) -> list[int]:
+        """The arguments named in cpu.COMMON, and `uniform`."""
+        layout: Layout = self.layout
+        threads = torch.get_num_threads() if self.x.numel() >= PARALLEL_FROM else 1
+        p, c = layout.swap(self.x)
+        shape = [self.x.shape[0], layout.rows, layout.length, self.width(), threads, *self.clock, p, c]
+        drawn = 0 if self.uniform is None else self.uniform.data_ptr()
+        return [*shape, self.walked.data_ptr(), layout.x_step, layout.x_row, drawn]
+
+    def coefficients(self, values: Sequence[Coefficient]) -> tuple[list[int], list[cpu.Kind], list]:
+        """Arguments and kinds of the coefficients, and what must stay alive during the call."""
+        step, arguments, kinds = self.program.step, [], []
+        numbers, alive = array("d", [0.0] * len(values)), []
+        for k, (name, value) in enumerate(zip(step.coefficients, values, strict=True)):
+            timed = name in step.timed
+            if not isinstance(value, Tensor) or (value.dim() == 0 and not timed):
+                numbers[k] = float(value)
+                arguments += [numbers.buffer_info()[0] + 8 * k, 1, 1]
+                kinds.append(cpu.Kind(False, False, isinstance(value, Tensor) and value.requires_grad))
+                continue
+            shape = coefficient_shape(step, name, value, self.x)
+            data, inner, size = value.detach().to(self.dtype).contiguous(), 1, 1
+            if shape and timed:
+                rows = [self.layout.spread(row, self.x) for row in data]
+                data, inner, size = torch.stack([row[0].flatten() for row in rows]), rows[0][1], rows[0][2]
+            elif shape:
+                data, inner, size = self.layout.spread(data, self.x)
+            alive.append(data)
+            arguments += [data.data_ptr(), inner, size]
+            kinds.append(cpu.Kind(bool(shape), timed, value.requires_grad))
+        return arguments, kinds, [numbers, *alive]
+
+    def run(self, function, arguments: list[int]) -> None:
+        packed = array("q", arguments)
+        function(packed.buffer_info()[0])
+
+    def states(self, values: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Initial states as the kernel reads them."""
+        return [None if v is None else self.layout.place(v.detach(), self.x, self.dtype, False) for v in values]
+
+    def forward(
+        self, states: Sequence[Tensor | None], coefficients: Sequence[Coefficient], final: bool
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Spikes, and the final states if `final`."""
+        spikes = self.layout.empty(self.x, self.x.dtype, True)
+        first = self.states(states)
+        last = [self.layout.empty(self.x, self.dtype, False) for _ in first] if final else []
+        if spikes.numel():
+            arguments, kinds, _alive = self.coefficients(coefficients)
+            kinds = [dataclasses.replace(kind, wanted=False) if kind.wanted else kind for kind in kinds]
+            function = kernel(self.program, self.variant(kinds), backward=False)
+            pairs = [p for k, v in enumerate(first) for p in (_pointer(v), last[k].data_ptr() if final else 0)]
+            self.run(function, [*self.common(), spikes.data_ptr(), *arguments, *pairs])
+        else:
+            for target, source in zip(last, first, strict=False):
+                target.zero_() if source is None else target.copy_(source)
+        return spikes, last
+
+    def variant(self, kinds: list[cpu.Kind]) -> cpu.Variant:
+        drawn = self.program.step.random and self.uniform is None
+        return cpu.Variant(DTYPES[self.x.dtype], tuple(kinds), drawn)
+
+    def backward(
+        self,
+        states: Sequence[Tensor | None],
+        coefficients: Sequence[Coefficient],
+        cot_s: Tensor | None,
+        cot_states: Sequence[Tensor | None],
+    ) -> tuple[Tensor, list[Tensor | None], list[Tensor | None]]:
+        """Gradients to x, to the states that were given, and to the coefficients that want one."""
+        grad_x = self.layout.empty(self.x, self.x.dtype, True)
+        cot = torch.zeros_like(grad_x) if cot_s is None else self.layout.place(cot_s, self.x, self.x.dtype, True)
+        first, cots = self.states(states), self.states(cot_states)
+        grads = [None if v is None else self.layout.empty(self.x, self.dtype, False) for v in first]
+        arguments, kinds, _alive = self.coefficients(coefficients)
+        wanted = [k for k, kind in enumerate(kinds) if kind.wanted]
+        timed = any(kinds[k].timed for k in wanted)
+        span = self.x.shape[0] if timed else 1
+        partial = torch.zeros((len(wanted), span, self.blocks()), dtype=torch.float64)
+        sums = [self._buffer(kinds[k]) if k in wanted else None for k in range(len(kinds))]
+        if self.x.numel():
+            function = kernel(self.program, self.variant(kinds), backward=True)
+            triples = [_pointer(v) for row in zip(first, cots, grads, strict=True) for v in row]
+            outputs = [cot.data_ptr(), grad_x.data_ptr(), partial.data_ptr()]
+            self.run(function, [*self.common(), *outputs, *arguments, *map(_pointer, sums), *triples])
+        else:
+            for target, source in zip(grads, cots, strict=True):
+                if target is not None:
+                    target.zero_() if source is None else target.copy_(source)
+        gradients: list[Tensor | None] = [None] * len(kinds)
+        for place, k in enumerate(wanted):
+            gradients[k] = self._gradient(coefficients[k], kinds[k], partial[place], sums[k])  # type: ignore[arg-type]
+        return grad_x, grads, gradients
+
+    def _buffer(self, kind: cpu.Kind) -> Tensor | None:
+        """Where a kernel adds up the gradient of a coefficient per element."""
+        if not kind.spread:
+            return None
+        buffer = self.layout.empty(self.x, self.dtype, kind.timed)
+        return buffer if self.x.numel() else buffer.zero_()
+
+    def _gradient(self, value: Tensor, kind: cpu.Kind, partial: Tensor, sums: Tensor | None) -> Tensor:
+        """The gradient of one coefficient in its own shape and type, summed in float64."""
+        if sums is None:
+            row = partial[:, 0] if partial.shape[1] else partial.new_zeros(partial.shape[0])
+            return (row if kind.timed else row[0]).to(value.dtype).view(value.shape)
+        lead, shape = int(kind.timed), value.shape[int(kind.timed) :]
+        dims = [lead] + ([d + lead for d in range(2, self.x.dim() - 1)] if shape != self.x.shape[2:] else [])
+        return sums.sum(dims, dtype=torch.float64).to(value.dtype).view(value.shape)
+
+
+def _pointer(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()

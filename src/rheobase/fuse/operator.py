@@ -1,0 +1,149 @@
+"""Chooses the backend of a call and bridges the kernels to autograd."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from rheobase.fuse import build
+from rheobase.fuse.launch import DTYPES, Call
+from rheobase.fuse.step import Coefficient
+from rheobase.fuse.trace import Program
+from rheobase.names import unknown
+from rheobase.surrogate import is_smooth
+
+BACKENDS = ("auto", "eager", "cpu", "triton")
+
+_requested: ContextVar[str] = ContextVar("rheobase_backend", default="auto")
+_last: ContextVar[str | None] = ContextVar("rheobase_last_backend", default=None)
+
+
+class Ran(str):
+    """The name of a backend that ran; `copied` says that a strided input was copied first."""
+
+    copied: bool = False
+
+    def __new__(cls, name: str, copied: bool = False):
+        ran = super().__new__(cls, name)
+        ran.copied = copied
+        return ran
+
+
+@contextlib.contextmanager
+def backend(name: str) -> Iterator[None]:
+    """Run neurons on "eager", "cpu" (fused C), "triton" (fused GPU) or "auto" inside the context.
+
+    "auto", the default: inputs on a GPU run "triton", inputs on the CPU "cpu" where a C compiler is found; eager are
+    neurons with `fused = False`, calls inside `rb.surrogate.smooth()` and torch.func transforms, and other devices.
+    A named backend runs or raises. Errors: ValueError for an unknown name.
+    """
+    if name not in BACKENDS:
+        raise unknown("backend", name, BACKENDS)
+    token = _requested.set(name)
+    try:
+        yield
+    finally:
+        _requested.reset(token)
+
+
+def last_backend() -> str | None:
+    """What the last neuron call of this thread ran on: "eager", "cpu" or "triton" (`.copied`: x was copied first)."""
+    return _last.get()
+
+
+def note_backend(name: str, copied: bool = False) -> None:
+    """Record what ran, for `last_backend`."""
+    _last.set(Ran(name, copied))
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+
+
+def choose(program: Program | None, x: Tensor, name: str) -> str:
+    """The backend for a call of neuron `name`. Errors: RuntimeError where a named backend cannot run it."""
+    asked = _requested.get()
+    if asked == "eager":
+        return "eager"
+    obstacle = _obstacle(program, x, name)
+    if asked == "auto":
+        if obstacle is not None:
+            return "eager"
+        if x.device.type == "cpu":
+            if build.compiler() is not None:
+                return "cpu"
+            _warn_once("rheobase: no C compiler found, so neurons run eager, many times slower; install gcc or clang.")
+            return "eager"
+        return "triton" if x.device.type == "cuda" else "eager"
+    if obstacle is not None:
+        raise RuntimeError(f"{name}: backend {asked!r} cannot run this call: {obstacle}. Use rb.backend('auto').")
+    if asked == "cpu" and x.device.type != "cpu":
+        raise RuntimeError(f"{name}: backend 'cpu' needs x on the CPU; it is on {x.device}.")
+    return asked
+
+
+def _obstacle(program: Program | None, x: Tensor, name: str) -> str | None:
+    if program is None:
+        return f"{name} sets fused = False"
+    if is_smooth():
+        return "it stands inside rb.surrogate.smooth()"
+    if x.dtype not in DTYPES:
+        return f"there is no kernel for {x.dtype}"
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "it stands inside a torch.func transform"
+    return None
+
+
+class _Scan(torch.autograd.Function):
+    """The kernels under autograd. Tensors come flat: x, the given states, the coefficients that are tensors."""
+
+    @staticmethod
+    def forward(ctx, call: Call, states: Sequence, coefficients: Sequence, final: bool, x: Tensor, *tensors: Tensor):
+        ctx.call, ctx.given = call, [v is not None for v in states]
+        ctx.plain = [None if isinstance(c, Tensor) else c for c in coefficients]
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        spikes, last = call.forward(states, coefficients, final)
+        return (spikes, *last)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, *grads: Tensor | None):
+        saved = iter(ctx.saved_tensors)
+        states = [next(saved) if given else None for given in ctx.given]
+        coefficients = [next(saved) if value is None else value for value in ctx.plain]
+        cots = grads[1:] or [None] * len(states)
+        grad_x, to_states, to_coefficients = ctx.call.backward(states, coefficients, grads[0], cots)
+        flat = [g for g, given in zip(to_states, ctx.given, strict=True) if given]
+        flat += [g for g, value in zip(to_coefficients, ctx.plain, strict=True) if value is None]
+        return None, None, None, None, grad_x, *flat
+
+
+def fused(
+    program: Program,
+    x: Tensor,
+    states: Sequence[Tensor | None],
+    coefficients: Sequence[Coefficient],
+    uniform: Tensor | None,
+    clock: tuple[int, int],
+    final: bool,
+) -> tuple[Tensor, list[Tensor]]:
+    """Spikes and, if `final`, the states at the end, by the fused kernel."""
+    call = Call(program, x, clock, uniform)
+    note_backend("cpu", call.layout.copied)
+    tensors = [v for v in states if v is not None] + [c for c in coefficients if isinstance(c, Tensor)]
+    if torch.is_grad_enabled() and (x.requires_grad or any(t.requires_grad for t in tensors)):
+        spikes, *last = _Scan.apply(call, states, coefficients, final, x, *tensors)  # type: ignore[misc]
+        return spikes, last
+    return call.forward(states, coefficients, final)

@@ -1,0 +1,67 @@
+"""What the compiler is told about a neuron: its one-step function and the names of what goes in and out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Coefficient = float | Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One time step of a neuron.
+
+    `function(x, *states, **coefficients)` returns `(spikes, *states)`; a `random` step also takes `uniform`. Names in
+    `timed` are coefficients with one entry per time step in front.
+    """
+
+    name: str
+    function: Callable[..., Sequence[Tensor]]
+    states: tuple[str, ...]
+    coefficients: tuple[str, ...]
+    timed: frozenset[str] = frozenset()
+    random: bool = False
+
+    def call(self, x: Tensor, states: Sequence[Tensor], coefficients: Sequence[Tensor], uniform: Tensor | None = None):
+        """Run the function on positional inputs; returns [spikes, *states], each checked to be a tensor."""
+        named = dict(zip(self.coefficients, coefficients, strict=True))
+        if self.random:
+            named["uniform"] = uniform  # type: ignore[assignment]
+        out = self.function(x, *states, **named)
+        if not isinstance(out, tuple) or len(out) != 1 + len(self.states):
+            wanted = ", ".join(("s", *self.states))
+            raise TypeError(f"{self.name}: dynamics must return the tuple ({wanted}); got {_describe(out)}.")
+        return list(out)
+
+
+def _describe(out: object) -> str:
+    return f"a tuple of {len(out)}" if isinstance(out, tuple) else f"a {type(out).__name__}"
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type of states and arithmetic: float64 for float64 inputs, float32 for all others."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def coefficient_shape(step: Step, name: str, value: Tensor, x: Tensor) -> torch.Size:
+    """Shape of one coefficient at one step of x [T, B, C, ...], to broadcast against x[t].
+
+    Errors: ValueError where it is neither (), nor (C,) with C = x.shape[2], nor x.shape[2:] (timed: T in front).
+    """
+    shape = value.shape
+    if name in step.timed:
+        if shape[0] != x.shape[0]:
+            raise ValueError(f"{step.name}: {name} is given for {shape[0]} time steps, the input has {x.shape[0]}.")
+        shape = shape[1:]
+    if not shape or shape == x.shape[2:]:
+        return shape
+    if x.dim() > 2 and shape == (x.shape[2],):
+        return torch.Size([shape[0]] + [1] * (x.dim() - 3))
+    raise ValueError(
+        f"{step.name}: {name} has shape {tuple(shape)} and the input {tuple(x.shape)} [T, B, C, ...]; a parameter must "
+        "have shape (), (C,) or x.shape[2:]. Check `channels=` or `features=`, and that time comes first."
+    )

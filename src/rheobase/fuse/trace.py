@@ -1,0 +1,285 @@
+"""From one step in PyTorch to two scalar programs: the step, and its vector-Jacobian product.
+
+The function is traced on tensors without dimensions, so that every operation is one on numbers. It is traced a second
+time on tensors of shape [3, 5]; both programs must be equal, which catches whatever depends on a shape. Only the
+elementwise operations listed here pass.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import functools
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from rheobase.fuse.step import Step
+
+Value = int | float  # an int is the number of a node, a float is a literal
+
+
+class TraceError(TypeError):
+    """A step that cannot become a kernel; the message says which operation, and what to write instead."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """One operation on numbers: its name here, its arguments, and whether its result is a truth value."""
+
+    op: str
+    args: tuple[Value | str, ...]
+    truth: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """A scalar program: nodes in order, and the node (or literal) of every named output."""
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[tuple[str, Value], ...]
+
+    def needed(self, names: Iterable[str]) -> list[int]:
+        """Numbers of the nodes that the named outputs depend on, in order."""
+        wanted = set(names)
+        keep: set[int] = set()
+        stack = [value for name, value in self.outputs if name in wanted]
+        while stack:
+            value = stack.pop()
+            if isinstance(value, int) and value not in keep:
+                keep.add(value)
+                stack.extend(arg for arg in self.nodes[value].args if isinstance(arg, int))  # type: ignore[misc]
+        return sorted(keep)
+
+    def output(self, name: str) -> Value:
+        return dict(self.outputs)[name]
+
+    def inputs(self, names: Iterable[str]) -> set[str]:
+        """Names of the inputs that the named outputs depend on."""
+        return {str(self.nodes[n].args[0]) for n in self.needed(names) if self.nodes[n].op == "input"}
+
+    def operations(self, names: Iterable[str]) -> Counter[str]:
+        """How often each operation occurs in computing the named outputs."""
+        return Counter(self.nodes[n].op for n in self.needed(names) if self.nodes[n].op != "input")
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A neuron for the compiler.
+
+    `forward` computes `s` and the new states from `x`, the states, the coefficients and `uniform`; `backward` computes
+    `grad:x`, `grad:<state>`, `grad:<coefficient>` from these and the cotangents `cot:spikes`, `cot:<state>`.
+    """
+
+    step: Step
+    forward: Graph
+    backward: Graph
+
+    @property
+    def following(self) -> list[str]:
+        """Output names of the new states, in order."""
+        return [f"next:{name}" for name in self.step.states]
+
+
+_SAME = {"aten.detach", "aten.alias", "aten.clone", "aten.view", "aten.lift_fresh_copy", "aten._unsafe_view"}
+_ARITHMETIC = {
+    "aten.add": "add", "aten.sub": "sub", "aten.mul": "mul", "aten.div": "div", "aten.neg": "neg", "aten.abs": "abs",
+    "aten.exp": "exp", "aten.log": "log", "aten.sqrt": "sqrt", "aten.sigmoid": "sigmoid", "aten.tanh": "tanh",
+    "aten.relu": "relu", "aten.maximum": "maximum", "aten.minimum": "minimum", "aten.reciprocal": "reciprocal",
+    "aten.sgn": "sgn", "aten.sign": "sgn", "aten.sin": "sin", "aten.cos": "cos", "aten.atan": "atan",
+    "aten.erf": "erf", "aten.log1p": "log1p", "aten.expm1": "expm1",
+}  # fmt: skip
+_COMPARE = {"aten.ge": "ge", "aten.gt": "gt", "aten.le": "le", "aten.lt": "lt", "aten.eq": "eq", "aten.ne": "ne"}
+_LOGIC = {
+    "aten.logical_and": "and", "aten.bitwise_and": "and", "aten.logical_or": "or", "aten.bitwise_or": "or",
+    "aten.logical_not": "not", "aten.bitwise_not": "not",
+}  # fmt: skip
+_FILL = {"aten.zeros_like": 0.0, "aten.new_zeros": 0.0, "aten.zeros": 0.0, "aten.ones_like": 1.0, "aten.ones": 1.0}
+OPERATIONS = sorted({*_ARITHMETIC.values(), *_COMPARE.values(), *_LOGIC.values(), "where", "number"})
+
+
+class _Builder:
+    """Turns an fx graph into a Graph: fixed names for operations, no copies, equal nodes once."""
+
+    def __init__(self, name: str, tidy: bool):
+        self.name, self.tidy = name, tidy
+        self.nodes: list[Node] = []
+        self.known: dict[Node, int] = {}
+
+    def add(self, op: str, *args: Value | str, truth: bool = False) -> Value:
+        if op == "mul" and 1.0 in (literals := [a for a in args if isinstance(a, float)]):
+            return next(a for a in args if not (isinstance(a, float) and a == literals[0]))  # type: ignore[return-value]
+        if self.tidy and op == "add" and any(isinstance(a, float) and a == 0.0 for a in args):
+            return args[1] if isinstance(args[0], float) else args[0]  # type: ignore[return-value]
+        node = Node(op, args, truth)
+        if node not in self.known:
+            self.known[node] = len(self.nodes)
+            self.nodes.append(node)
+        return self.known[node]
+
+    def number(self, value: Value) -> Value:
+        """A truth value as 0 or 1, anything else as it is."""
+        return self.add("number", value) if isinstance(value, int) and self.nodes[value].truth else value
+
+    def call(self, target: str, args: list, kwargs: dict) -> Value:
+        if target in _SAME:
+            return args[0]
+        if target in _FILL:
+            return _FILL[target]
+        if target in ("aten.full_like", "aten.full", "aten.scalar_tensor"):
+            return float(args[0] if target == "aten.scalar_tensor" else args[1])
+        if target == "aten._to_copy":
+            return self._cast(args[0], kwargs.get("dtype"))
+        if target in _LOGIC:
+            return self.add(_LOGIC[target], *args, truth=True)
+        if target == "aten.where":
+            return self.add("where", args[0], *map(self.number, args[1:]))
+        return self._arithmetic(target, [self.number(a) if a is not None else None for a in args], kwargs)
+
+    def _cast(self, value: Value, dtype: torch.dtype | None) -> Value:
+        if dtype is None or dtype == torch.float32:
+            return self.number(value)
+        if dtype == torch.bool:
+            return self.add("ne", value, 0.0, truth=True)
+        raise TraceError(f"{self.name}: dynamics casts to {dtype}; use x's type, as in `.to(x.dtype)`.")
+
+    def _arithmetic(self, target: str, args: list, kwargs: dict) -> Value:
+        if kwargs.get("alpha", 1) != 1:
+            args = [args[0], self.add("mul", args[1], float(kwargs["alpha"]))]
+        if target in _COMPARE:
+            return self.add(_COMPARE[target], *args, truth=True)
+        if target == "aten.div" and kwargs.get("rounding_mode") is None or target in _ARITHMETIC:
+            return self.add(_ARITHMETIC[target], *args)
+        rule = _RULES.get(target)
+        if rule is None:
+            raise TraceError(
+                f"{self.name}: dynamics uses {target.removeprefix('aten.')}, which is not elementwise or not known to "
+                f"the compiler. Known: {', '.join(OPERATIONS)}, clamp, pow with 2. Reductions, indexing, random "
+                "numbers and in-place writes cannot be fused; a neuron that needs them sets `fused = False`."
+            )
+        return rule(self, *args)
+
+
+def _clamp(b: _Builder, x: Value, low: float | None = None, high: float | None = None) -> Value:
+    x = x if low is None else b.add("maximum", x, low)
+    return x if high is None else b.add("minimum", x, high)
+
+
+def _power(b: _Builder, x: Value, exponent: float) -> Value:
+    if exponent not in (1, 2, 3):
+        raise TraceError(f"{b.name}: dynamics uses pow with exponent {exponent}; only 1, 2 and 3, or write exp and log.")
+    return functools.reduce(lambda y, _: b.add("mul", y, x), range(int(exponent) - 1), x)
+
+
+_RULES: dict[str, Callable[..., Value]] = {
+    "aten.rsub": lambda b, x, y: b.add("sub", y, x),
+    "aten.square": lambda b, x: b.add("mul", x, x),
+    "aten.pow": _power,
+    "aten.clamp": _clamp,
+    "aten.clamp_min": _clamp,
+    "aten.clamp_max": lambda b, x, high: _clamp(b, x, None, high),
+    "aten.sigmoid_backward": lambda b, g, y: b.add("mul", b.add("mul", g, b.add("sub", 1.0, y)), y),
+    "aten.tanh_backward": lambda b, g, y: b.add("mul", g, b.add("sub", 1.0, b.add("mul", y, y))),
+    "aten.threshold_backward": lambda b, g, x, at: b.add("where", b.add("le", x, at, truth=True), 0.0, g),
+}
+
+
+def _program(step: Step, function: Callable, inputs: list[str], outputs: list[str], shape: tuple, tidy: bool) -> Graph:
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+            example = [torch.full(shape, 0.25, dtype=torch.float32, device="cpu") for _ in inputs]
+            traced = make_fx(function, tracing_mode="real")(*example)
+    except TraceError:
+        raise
+    except Exception as error:
+        raise TraceError(_explain(step.name, error)) from error
+    build = _Builder(step.name, tidy)
+    values: dict[torch.fx.Node, object] = {}
+    names = iter(inputs)
+    result: list = []
+    for node in traced.graph.nodes:
+        if node.op == "placeholder":
+            values[node] = build.add("input", next(names))
+        elif node.op == "get_attr":
+            raise TraceError(
+                f"{step.name}: dynamics reads a tensor from outside its arguments; it would be a constant without "
+                "gradient. Return it from coefficients() and take it as an argument."
+            )
+        elif node.op == "call_function":
+            args = [_literal(values[a] if isinstance(a, torch.fx.Node) else a, isinstance(a, torch.fx.Node)) for a in node.args]
+            target = str(node.target.overloadpacket)  # type: ignore[union-attr]
+            values[node] = build.call(target, args, dict(node.kwargs))
+        elif node.op == "output":
+            result = [values[a] if isinstance(a, torch.fx.Node) else 0.0 for a in node.args[0]]  # type: ignore[union-attr]
+    return Graph(tuple(build.nodes), tuple(zip(outputs, map(build.number, result), strict=True)))
+
+
+def _literal(value, is_node: bool):
+    """Numbers given as Python scalars become floats; node numbers stay ints."""
+    return value if is_node or not isinstance(value, (int, bool)) else float(value)
+
+
+def _explain(name: str, error: Exception) -> str:
+    text = str(error)
+    if "setup_context" in text or "autograd.Function" in text:
+        return f"{name}: an autograd.Function in dynamics needs `setup_context`; or use rb.surrogate.inject. ({text})"
+    if any(word in text for word in ("_local_scalar_dense", "data-dependent", "is_nonzero", "vmap: It looks like")):
+        return f"{name}: dynamics uses the value of a tensor in Python (an `if`, float() or item()); use torch.where."
+    if "in-place" in text or "inplace" in text:
+        return f"{name}: dynamics writes in place; build a new tensor instead (v = v + x, not v += x). ({text})"
+    return f"{name}: dynamics could not be traced: {type(error).__name__}: {text}"
+
+
+def trace(step: Step) -> Program:
+    """Trace a step. Errors: `TraceError` with what to write instead."""
+    uniform = ["uniform"] if step.random else []
+    inputs = ["x", *step.states, *step.coefficients, *uniform]
+    n = len(step.states)
+
+    def forward(*args: Tensor):
+        return tuple(step.call(args[0], args[1 : n + 1], args[n + 1 : n + 1 + len(step.coefficients)], args[-1]))
+
+    def backward(*args: Tensor):
+        values, cotangents = args[: len(inputs)], args[len(inputs) :]
+        last = values[len(inputs) - len(uniform) :]
+        _, pull = torch.func.vjp(lambda *a: forward(*a, *last), *values[: len(inputs) - len(uniform)])
+        return pull(cotangents)
+
+    following = ["s", *(f"next:{name}" for name in step.states)]
+    cotangents = ["cot:spikes", *(f"cot:{name}" for name in step.states)]
+    gradients = [f"grad:{name}" for name in inputs if name != "uniform"]
+    graphs = [
+        (
+            _program(step, forward, inputs, following, shape, False),
+            _program(step, backward, inputs + cotangents, gradients, shape, True),
+        )
+        for shape in ((), (3, 5))
+    ]
+    if graphs[0] != graphs[1]:
+        raise TraceError(f"{step.name}: dynamics depends on the shape of its input; it must treat every neuron alike.")
+    return Program(dataclasses.replace(step, function=_traced), *graphs[0])
+
+
+def _traced(*_):
+    raise AssertionError("a traced step keeps no hold of the neuron it came from")
+
+
+_programs: dict[tuple, Program] = {}
+_lock = threading.Lock()
+
+
+def cached(step: Step, settings: tuple | None) -> Program:
+    """`trace`, once for equal settings; None stands for settings that cannot be compared.
+
+    In an empty context, so that being inside `smooth()` or `trace` at that moment changes nothing.
+    """
+    if settings is None:
+        return contextvars.Context().run(trace, step)
+    with _lock:
+        if settings not in _programs:
+            _programs[settings] = contextvars.Context().run(trace, step)
+        return _programs[settings]

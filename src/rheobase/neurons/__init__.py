@@ -1,0 +1,33 @@
+"""All neurons. A new one is a file here and a line below; tests, benchmarks and docs find it by themselves."""
+
+from rheobase.neurons.alif import ALIF
+from rheobase.neurons.base import Neuron, nearest
+from rheobase.neurons.clif import CLIF
+from rheobase.neurons.dalif import DALIF
+from rheobase.neurons.dietlif import DietLIF
+from rheobase.neurons.glif import GLIF
+from rheobase.neurons.ilif import ILIF, IPLIF
+from rheobase.neurons.klif import KLIF
+from rheobase.neurons.lif import LIF
+from rheobase.neurons.plif import PLIF
+from rheobase.neurons.problif import ProbLIF, ProbPLIF
+from rheobase.neurons.psn import PSN
+from rheobase.neurons.tclif import TCLIF
+
+_KINDS = (LIF, PLIF, CLIF, ILIF, IPLIF, DALIF, KLIF, GLIF, PSN, ALIF, TCLIF, DietLIF, ProbLIF, ProbPLIF)
+KINDS: dict[str, type[Neuron]] = {kind.__name__.lower(): kind for kind in _KINDS}
+
+
+def names() -> list[str]:
+    """The lower-case names that `create` knows."""
+    return list(KINDS)
+
+
+def create(name: str, **options) -> Neuron:
+    """A neuron by its lower-case name. Errors: ValueError naming the nearest known name."""
+    if name.lower() not in KINDS:
+        raise ValueError(f"unknown neuron {name!r}{nearest(name.lower(), names())}")
+    return KINDS[name.lower()](**options)
+
+
+__all__ = ["KINDS", "Neuron", "create", "names", *[kind.__name__ for kind in _KINDS]]

@@ -1,0 +1,282 @@
+"""The base of all neurons: parameters, states, and one step; everything else follows from the step."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from rheobase import surrogate as surrogates
+from rheobase.fuse import eager, operator, trace
+from rheobase.fuse.step import Coefficient, Step, compute_dtype
+
+State = dict[str, Tensor]
+
+_notes: ContextVar[dict[str, Tensor] | None] = ContextVar("rheobase_notes", default=None)
+
+
+class _Definition(type):
+    """Checks a neuron's arguments and its step when it is made, so that mistakes surface where they are."""
+
+    def __call__(cls, *args, **kwargs):
+        known = inspect.signature(cls.__init__).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            for name in kwargs:
+                if name not in known:
+                    raise TypeError(f"{cls.__name__}: unknown argument {name!r}{nearest(name, list(known)[1:])}")
+        neuron = super().__call__(*args, **kwargs)
+        if neuron.fused:
+            neuron.program()
+        return neuron
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The end of an error message: the nearest known name, or all of them."""
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}."
+
+
+def above(owner: object, name: str, value: float, bound: float, why: str = "") -> float:
+    """`value` as a float, refused with a ValueError unless it is a number above `bound`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{type(owner).__name__}: {name} must be a number; got {value!r}.")
+    if not (value > bound and value < float("inf")):
+        raise ValueError(f"{type(owner).__name__}: {name} must be above {bound:g}{why}; got {value}.")
+    return float(value)
+
+
+def one_of(owner: object, name: str, value: str, known: list[str]) -> str:
+    """`value` if it is one of the known words, else a ValueError naming the nearest."""
+    if value not in known:
+        raise ValueError(f"{type(owner).__name__}: unknown {name} {value!r}{nearest(str(value), known)}")
+    return value
+
+
+class Neuron(nn.Module, metaclass=_Definition):
+    """A spiking neuron, defined by one step in ordinary PyTorch.
+
+    A subclass names its `states`, returns what is constant over a call from `coefficients()` (floats or tensors of
+    shape (), (C,) or x.shape[2:]), and computes one step in `dynamics(x, *states, **coefficients)`, which returns
+    `(spikes, *states)` and uses elementwise operations only. Names listed in `timed` are coefficients with one entry
+    per step in front. A `random` neuron is handed `uniform`, numbers in [0, 1), by the same call.
+
+    Shapes: x [T, ...], time first; [T, B, C, ...] where parameters are per channel or per neuron. Spikes have the shape
+    and type of x; states have the shape of x[0] and are float32, float64 for float64 inputs.
+    """
+
+    states: ClassVar[tuple[str, ...]] = ()
+    timed: ClassVar[tuple[str, ...]] = ()
+    random: bool = False
+    fused: ClassVar[bool] = True
+
+    def __init__(self, surrogate: surrogates.Surrogate):
+        super().__init__()
+        if not isinstance(surrogate, surrogates.Surrogate):
+            raise TypeError(f"{type(self).__name__}: surrogate must be an rb.surrogate object; got {surrogate!r}.")
+        self.surrogate = surrogate
+
+    def coefficients(self) -> dict[str, Coefficient]:
+        """What depends on parameters and constants only, computed once per call."""
+        return {}
+
+    def dynamics(self, x: Tensor, *states: Tensor, **coefficients: Tensor) -> tuple[Tensor, ...]:
+        """One time step: `(spikes, *states)`."""
+        raise NotImplementedError(f"{type(self).__name__} does not define dynamics.")
+
+    def fire(self, u: Tensor, threshold: Tensor, strict: bool = False) -> Tensor:
+        """Spikes where u >= threshold (strict: u > threshold), with the surrogate's gradient."""
+        self.note(u=u)
+        return self.surrogate(u - threshold, strict)
+
+    def note(self, **tensors: Tensor) -> None:
+        """Hand values of this step to `trace`, which records them; elsewhere nothing happens."""
+        notes = _notes.get()
+        if notes is not None:
+            notes.update(tensors)
+
+    def forward(self, x: Tensor, *, uniform: Tensor | None = None) -> Tensor:
+        """Spikes for input currents x [T, ...], from fresh states. `uniform`: random numbers for random neurons."""
+        return self._run(x, None, uniform, final=False)[0]
+
+    def scan(self, x: Tensor, state: Mapping[str, Tensor] | None = None, *, uniform: Tensor | None = None):
+        """`(spikes, state)`: like calling the neuron, but from `state` (None: fresh) and with the state at the end."""
+        return self._run(x, state, uniform, final=True)
+
+    def step(self, x: Tensor, state: Mapping[str, Tensor] | None = None, *, uniform: Tensor | None = None):
+        """One step for x of shape x_t [...]: `(spike, state)`."""
+        spikes, state = self.scan(x.unsqueeze(0), state, uniform=None if uniform is None else uniform.unsqueeze(0))
+        return spikes.squeeze(0), state
+
+    def trace(self, x: Tensor, state: Mapping[str, Tensor] | None = None, *, uniform: Tensor | None = None) -> State:
+        """Every state, the spikes `s` and the potential `u` at the spike function (and `p` where spikes are drawn).
+
+        Each [T, ...] in the type of the states and part of the graph. Runs eager on every backend.
+        """
+        self._check(x, uniform)
+        if not x.shape[0]:
+            raise ValueError(f"{type(self).__name__}: trace needs at least one time step; got x {tuple(x.shape)}.")
+        values, clock = self._open(x, state)
+        names = self.described()
+        if self.random and uniform is None:
+            uniform = eager.draw(x, clock)
+        rows: list[dict[str, Tensor]] = []
+        token = _notes.set({})
+        try:
+            for out in eager.steps(names, x, values, self._sliced(x, clock), uniform):
+                rows.append({**(_notes.get() or {}), **dict(zip(self.states, out[1:], strict=True)), "s": out[0]})
+        finally:
+            _notes.reset(token)
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def described(self) -> Step:
+        """What the compiler is told about this neuron."""
+        names = tuple(self.coefficients())
+        return Step(type(self).__name__, self.dynamics, self.states, names, frozenset(self.timed), self.random)
+
+    def program(self) -> trace.Program:
+        """The step and its vector-Jacobian product as scalar programs; traced once per kind and settings."""
+        found = self.__dict__.get("_program")
+        if found is None:
+            found = trace.cached(self.described(), self._settings())
+            self.__dict__["_program"] = found
+        return found
+
+    def _settings(self) -> tuple | None:
+        """Everything a step can depend on besides its arguments; None where that cannot be compared."""
+        plain = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k != "training"}
+        try:
+            hash(settings := (type(self), tuple(sorted(plain.items(), key=lambda item: item[0]))))
+        except TypeError:
+            return None
+        return settings
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__.pop("_program", None)
+        super().__setattr__(name, value)
+
+    def _run(self, x: Tensor, state: Mapping[str, Tensor] | None, uniform: Tensor | None, final: bool):
+        self._check(x, uniform)
+        values, clock = self._open(x, state)
+        program = self.program() if self.fused else None
+        coefficients = self._sliced(x, clock)
+        if operator.choose(program, x, type(self).__name__) == "eager":
+            operator.note_backend("eager")
+            if self.random and uniform is None:
+                uniform = eager.draw(x, clock)
+            spikes, last = eager.scan(self.described(), x, values, coefficients, uniform)
+        else:
+            spikes, last = operator.fused(program, x, values, coefficients, uniform, clock, final)  # type: ignore[arg-type]
+        return spikes, self._close(last, clock, x.shape[0]) if final else {}
+
+    def _check(self, x: Tensor, uniform: Tensor | None) -> None:
+        kind = type(self).__name__
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            raise TypeError(f"{kind}: x must be a floating-point tensor; got {getattr(x, 'dtype', type(x).__name__)}.")
+        if x.dim() == 0:
+            raise ValueError(f"{kind}: x must have time as its first dimension, [T, ...]; got a single number.")
+        if uniform is not None:
+            if not hasattr(self, "seed"):
+                raise ValueError(f"{kind}: draws no random numbers; leave out uniform.")
+            if uniform.shape != x.shape:
+                raise ValueError(f"{kind}: uniform must have x's shape {tuple(x.shape)}; got {tuple(uniform.shape)}.")
+
+    def _clocked(self) -> tuple[str, ...]:
+        """The extra entries of the state: the step count `t`, and the random `key`."""
+        return ("t", "key") if self.random else ("t",) if self.timed else ()
+
+    def _open(self, x: Tensor, state: Mapping[str, Tensor] | None) -> tuple[list[Tensor | None], tuple[int, int]]:
+        """The states by position and (first step, seed), from a state handed in or fresh."""
+        clocked = self._clocked()
+        if not state:
+            return [None] * len(self.states), (0, self._seed() if self.random else 0)
+        known = [*self.states, *clocked]
+        for name in state:
+            if name not in known:
+                raise ValueError(f"{type(self).__name__}: unknown state {name!r}{nearest(name, known)}")
+        missing = [name for name in known if name not in state]
+        if missing:
+            raise ValueError(f"{type(self).__name__}: the state lacks {', '.join(missing)}; hand in a state of scan.")
+        for name in self.states:
+            if state[name].shape != x.shape[1:]:
+                wanted, got = tuple(x.shape[1:]), tuple(state[name].shape)
+                raise ValueError(f"{type(self).__name__}: state {name} must have shape {wanted}, as x[0]; got {got}.")
+        clock = [int(state[name]) for name in clocked]
+        return [state[name] for name in self.states], (clock + [0, 0])[0:2]  # type: ignore[return-value]
+
+    def _close(self, last: list[Tensor], clock: tuple[int, int], steps: int) -> State:
+        state = dict(zip(self.states, last, strict=True))
+        values = (clock[0] + steps, clock[1])
+        for name, value in zip(self._clocked(), values, strict=False):
+            state[name] = torch.tensor(value)
+        return state
+
+    def _seed(self) -> int:
+        seed = getattr(self, "seed", None)
+        if seed is None:
+            return int(torch.randint(-(2**63), 2**63 - 1, ()))
+        return seed - 2**64 if seed >= 2**63 else seed
+
+    def _sliced(self, x: Tensor, clock: tuple[int, int]) -> list[Coefficient]:
+        """The coefficients by position, timed ones cut to the steps of this call."""
+        values = self.coefficients()
+        for name in self.timed:
+            steps = values[name].shape[0]  # type: ignore[union-attr]
+            end = clock[0] + x.shape[0]
+            if end > steps:
+                raise ValueError(f"{type(self).__name__}: made for steps={steps}; asked for step {end}.")
+            values[name] = values[name][clock[0] : end]  # type: ignore[index]
+        return list(values.values())
+
+    def zero_state(self, x: Tensor) -> State:
+        """The state a fresh call on x [T, ...] starts from."""
+        values, clock = self._open(x, None)
+        zeros = [x.new_zeros(x.shape[1:], dtype=compute_dtype(x.dtype)) for _ in values]
+        return self._close(zeros, clock, 0)
+
+    def parameter(self, value: float, shape: int | tuple[int, ...] | None = None) -> nn.Parameter:
+        """A learnable parameter filled with `value`: a scalar, or of the shape given by channels or features."""
+        size = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(not isinstance(n, int) or n < 1 for n in size):
+            raise ValueError(f"{type(self).__name__}: channels or features must be positive integers; got {shape}.")
+        return nn.Parameter(torch.full(size, float(value)))
+
+    def extra_repr(self) -> str:
+        plain = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k != "training"}
+        return ", ".join(f"{k}={v}" for k, v in plain.items())
+
+
+class ResetNeuron(Neuron):
+    """A neuron with the options `reset`, `v_reset` and `detach_reset`.
+
+    Math: soft `v = u − θ s`; hard `v = u (1 − s) + v_reset s`; with detach_reset, s carries no gradient here.
+    """
+
+    def __init__(
+        self, threshold: float, reset: str, v_reset: float, detach_reset: bool, surrogate: surrogates.Surrogate
+    ):
+        super().__init__(surrogate)
+        self.threshold = above(self, "threshold", threshold, 0.0)
+        self.reset = one_of(self, "reset", reset, ["soft", "hard"])
+        self.v_reset = above(self, "v_reset", v_reset, float("-inf"))
+        self.detach_reset = bool(detach_reset)
+        if self.reset == "soft" and v_reset != 0.0:
+            raise ValueError(f"{type(self).__name__}: v_reset={v_reset} needs reset='hard'.")
+        if self.v_reset >= self.threshold:
+            raise ValueError(f"{type(self).__name__}: v_reset must be below threshold {threshold}; got {v_reset}.")
+
+    def reset_coefficients(self) -> dict[str, Coefficient]:
+        """The coefficients that `after_spike` takes by name."""
+        hard = {"v_reset": self.v_reset} if self.reset == "hard" and self.v_reset != 0.0 else {}
+        return {"threshold": self.threshold, **hard}
+
+    def after_spike(self, u: Tensor, s: Tensor, threshold: Tensor, v_reset: Tensor | None = None) -> Tensor:
+        """The potential after the reset."""
+        s = s.detach() if self.detach_reset else s
+        if self.reset == "soft":
+            return u - threshold * s
+        return u * (1 - s) if v_reset is None else u * (1 - s) + v_reset * s
