@@ -1,10 +1,54 @@
 """Rheobase: leaky-integrate-and-fire neurons that learn. Public names only."""
 
-from rheobase import surrogate
+from rheobase import data, exact, layers, models, neurons, surrogate
 from rheobase.fuse.operator import backend, last_backend
-from rheobase import neurons
+from rheobase.layers import LeakyReadout, Recurrent, TDBatchNorm2d, TimeFlatten
 from rheobase.neurons import (
-    ALIF, CLIF, DALIF, GLIF, ILIF, IPLIF, KLIF, LIF, PLIF, PSN, TCLIF, DietLIF, Neuron, ProbLIF, ProbPLIF,
+    ALIF,
+    CLIF,
+    DALIF,
+    GLIF,
+    ILIF,
+    IPLIF,
+    KLIF,
+    LIF,
+    PLIF,
+    PSN,
+    TCLIF,
+    DietLIF,
+    Neuron,
+    ProbLIF,
+    ProbPLIF,
 )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ALIF",
+    "CLIF",
+    "DALIF",
+    "GLIF",
+    "ILIF",
+    "IPLIF",
+    "KLIF",
+    "LIF",
+    "PLIF",
+    "PSN",
+    "TCLIF",
+    "DietLIF",
+    "LeakyReadout",
+    "Neuron",
+    "ProbLIF",
+    "ProbPLIF",
+    "Recurrent",
+    "TDBatchNorm2d",
+    "TimeFlatten",
+    "backend",
+    "data",
+    "exact",
+    "last_backend",
+    "layers",
+    "models",
+    "neurons",
+    "surrogate",
+]

@@ -10,6 +10,8 @@ from torch import Tensor
 from rheobase.fuse import philox
 from rheobase.fuse.step import Coefficient, Step, coefficient_shape, compute_dtype
 
+Loop = tuple[Tensor, Tensor | None]
+
 
 def draw(x: Tensor, clock: tuple[int, int]) -> Tensor:
     """The uniform numbers of all steps of x for (first step, seed), in the type of the states."""
@@ -22,17 +24,26 @@ def steps(
     states: Sequence[Tensor | None],
     coefficients: Sequence[Coefficient],
     uniform: Tensor | None = None,
+    loop: Loop | None = None,
 ) -> Iterator[list[Tensor]]:
-    """Yield [spikes, *states] of every time step of x [T, ...]; states None start at 0. All in the states' type."""
+    """Yield [spikes, *states] of every time step of x [T, ...]; states None start at 0. All in the states' type.
+
+    `loop` is (weight [n, n] to-from, spikes before the first step or None): `I[t] = x[t] + s[t−1] weightᵀ`.
+    """
     dtype = compute_dtype(x.dtype)
     now = [x.new_zeros(x.shape[1:], dtype=dtype) if v is None else v.to(dtype) for v in states]
     fixed = [_aligned(step, name, value, x, dtype) for name, value in zip(step.coefficients, coefficients, strict=True)]
     timed = [name in step.timed for name in step.coefficients]
+    weight = None if loop is None else loop[0].to(dtype).T
+    before = None if loop is None or loop[1] is None else loop[1].to(dtype)
     for t in range(x.shape[0]):
         at = [value[t] if clocked else value for value, clocked in zip(fixed, timed, strict=True)]
         r = None if uniform is None else uniform[t].to(dtype)
-        out = step.call(x[t].to(dtype), now, at, r)
-        now = out[1:]
+        current = x[t].to(dtype)
+        if weight is not None and before is not None:
+            current = current + before @ weight
+        out = step.call(current, now, at, r)
+        before, now = out[0], out[1:]
         yield out
 
 
@@ -42,10 +53,11 @@ def scan(
     states: Sequence[Tensor | None],
     coefficients: Sequence[Coefficient],
     uniform: Tensor | None = None,
+    loop: Loop | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Spikes [T, ...] in x's type and the final states in the states' type."""
     spikes, last = [], None
-    for out in steps(step, x, states, coefficients, uniform):
+    for out in steps(step, x, states, coefficients, uniform, loop):
         spikes.append(out[0].to(x.dtype))
         last = out[1:]
     if last is None:

@@ -74,9 +74,9 @@ class Neuron(nn.Module, metaclass=_Definition):
     random: bool = False
     fused: ClassVar[bool] = True
 
-    def __init__(self, surrogate: surrogates.Surrogate):
+    def __init__(self, surrogate: surrogates.Surrogate | None):
         super().__init__()
-        if not isinstance(surrogate, surrogates.Surrogate):
+        if surrogate is not None and not isinstance(surrogate, surrogates.Surrogate):
             raise TypeError(f"{type(self).__name__}: surrogate must be an rb.surrogate object; got {surrogate!r}.")
         self.surrogate = surrogate
 
@@ -91,7 +91,7 @@ class Neuron(nn.Module, metaclass=_Definition):
     def fire(self, u: Tensor, threshold: Tensor, strict: bool = False) -> Tensor:
         """Spikes where u >= threshold (strict: u > threshold), with the surrogate's gradient."""
         self.note(u=u)
-        return self.surrogate(u - threshold, strict)
+        return self.surrogate(u - threshold, strict)  # type: ignore[misc]
 
     def note(self, **tensors: Tensor) -> None:
         """Hand values of this step to `trace`, which records them; elsewhere nothing happens."""
@@ -112,22 +112,63 @@ class Neuron(nn.Module, metaclass=_Definition):
         spikes, state = self.scan(x.unsqueeze(0), state, uniform=None if uniform is None else uniform.unsqueeze(0))
         return spikes.squeeze(0), state
 
-    def trace(self, x: Tensor, state: Mapping[str, Tensor] | None = None, *, uniform: Tensor | None = None) -> State:
+    def recur(
+        self, x: Tensor, weight: Tensor, state: Mapping[str, Tensor] | None = None, *, uniform: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """`(spikes, state)` of neurons that feed back into each other: `I[t] = x[t] + s[t−1] weightᵀ`.
+
+        Shapes: x [T, B, n], weight [n, n] (to, from). The state holds the last `spikes` too.
+        """
+        self._check(x, uniform)
+        self._check_weight(x, weight)
+        given = None if not state else {name: value for name, value in state.items() if name != "spikes"}
+        if state and "spikes" not in state:
+            raise ValueError(f"{type(self).__name__}: the state lacks spikes; hand in a state of the same layer.")
+        values, clock = self._open(x, given)
+        before = state["spikes"] if state else None
+        operator.note_backend("eager")
+        drawn = eager.draw(x, clock) if self.random and uniform is None else uniform
+        loop = (weight, before)
+        spikes, last = eager.scan(self.described(), x, values, self._sliced(x, clock), drawn, loop)
+        closed = self._close(last, clock, x.shape[0])
+        dtype = compute_dtype(x.dtype)
+        if x.shape[0]:
+            closed["spikes"] = spikes[-1].to(dtype)
+        else:
+            closed["spikes"] = x.new_zeros(x.shape[1:], dtype=dtype) if before is None else before.clone()
+        return spikes, closed
+
+    def _check_weight(self, x: Tensor, weight: Tensor) -> None:
+        if x.dim() < 2 or weight.shape != (x.shape[-1], x.shape[-1]):
+            kind, n = type(self).__name__, x.shape[-1]
+            raise ValueError(f"{kind}: the recurrent weight must be [{n}, {n}] for x {tuple(x.shape)}; got {tuple(weight.shape)}.")
+
+    def trace(
+        self,
+        x: Tensor,
+        state: Mapping[str, Tensor] | None = None,
+        *,
+        uniform: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> State:
         """Every state, the spikes `s` and the potential `u` at the spike function (and `p` where spikes are drawn).
 
-        Each [T, ...] in the type of the states and part of the graph. Runs eager on every backend.
+        Each [T, ...] in the type of the states and part of the graph. Runs eager on every backend. `weight`: the
+        recurrent weight, as in `recur`.
         """
         self._check(x, uniform)
         if not x.shape[0]:
             raise ValueError(f"{type(self).__name__}: trace needs at least one time step; got x {tuple(x.shape)}.")
-        values, clock = self._open(x, state)
+        before = state.get("spikes") if state and weight is not None else None
+        values, clock = self._open(x, {k: v for k, v in (state or {}).items() if k != "spikes" or weight is None})
         names = self.described()
+        loop = None if weight is None else (weight, before)
         if self.random and uniform is None:
             uniform = eager.draw(x, clock)
         rows: list[dict[str, Tensor]] = []
         token = _notes.set({})
         try:
-            for out in eager.steps(names, x, values, self._sliced(x, clock), uniform):
+            for out in eager.steps(names, x, values, self._sliced(x, clock), uniform, loop):
                 rows.append({**(_notes.get() or {}), **dict(zip(self.states, out[1:], strict=True)), "s": out[0]})
         finally:
             _notes.reset(token)
@@ -195,6 +236,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         if not state:
             return [None] * len(self.states), (0, self._seed() if self.random else 0)
         known = [*self.states, *clocked]
+        state = dict(state)
         for name in state:
             if name not in known:
                 raise ValueError(f"{type(self).__name__}: unknown state {name!r}{nearest(name, known)}")

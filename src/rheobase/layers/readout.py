@@ -1,0 +1,58 @@
+"""LeakyReadout: a leaky integrator per class, the output of recurrent networks."""
+
+import torch
+from torch import Tensor, nn
+
+from rheobase.neurons.base import Neuron, State, above
+
+
+class _Integrator(Neuron):
+    """`y ← α y + (1 − α) x`, given out instead of spikes; so it runs on the same kernels as a neuron."""
+
+    states = ("y",)
+
+    def __init__(self, tau: Tensor, learn: bool):
+        super().__init__(None)
+        if learn:
+            self.tau = nn.Parameter(tau)
+        else:
+            self.register_buffer("tau", tau)
+
+    def coefficients(self):
+        alpha = torch.exp(-1 / self.tau.abs())  # type: ignore[operator]
+        return {"alpha": alpha, "gain": 1 - alpha}
+
+    def dynamics(self, x, y, *, alpha, gain):
+        y = alpha * y + gain * x
+        return y, y
+
+
+class LeakyReadout(nn.Module):
+    """A linear map without bias into one leaky integrator per class.
+
+    Math: `y[t] = α y[t−1] + (1 − α) W x[t]`, α = exp(−1/|τ|), its own τ per class, started from N(tau, tau_std);
+    `learn_tau` makes them parameters.
+    Shapes: x [T, B, in_features] -> y [T, B, classes]; `weight` [classes, in_features].
+    Units: tau in time steps. Source: Higuchi et al., AIROV 2026, and the lab's public settings.
+    """
+
+    def __init__(
+        self, in_features: int, classes: int, learn_tau: bool = False, *, tau: float = 20.0, tau_std: float = 5.0
+    ):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(classes, in_features))
+        nn.init.xavier_uniform_(self.weight)
+        start = torch.full((classes,), above(self, "tau", tau, 0.0))
+        self.integrator = _Integrator(start + torch.randn(classes) * tau_std, learn_tau)
+
+    @property
+    def tau(self) -> Tensor:
+        """The time constants, one per class."""
+        return self.integrator.tau  # type: ignore[return-value]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.integrator(x @ self.weight.T)
+
+    def scan(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """`(y, state)`, from a state handed in or fresh."""
+        return self.integrator.scan(x @ self.weight.T, state)
