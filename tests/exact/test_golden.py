@@ -9,7 +9,7 @@ import pathlib
 import pytest
 import torch
 
-from rheobase import exact
+from rheobase import backend, exact
 
 ROOT = pathlib.Path(os.environ.get("RHEOBASE_SHARED") or pathlib.Path(__file__).resolve().parents[3] / "shared")
 FILES = sorted((ROOT / "golden").glob("golden_*.json"))
@@ -61,11 +61,13 @@ def close(got: torch.Tensor, wanted, name: str) -> None:
 
 
 @pytest.mark.skipif(not FILES, reason=f"no golden files under {ROOT}/golden: set RHEOBASE_SHARED to the shared folder")
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_golden(path):
+def test_golden(path, engine):
     case = json.loads(path.read_text())
     ideal = case["ideal60"]
-    leaves, events, times = solve(case)
+    with backend(engine):
+        leaves, events, times = solve(case)
     close(events.times.detach(), ideal["events_t"], "event times")
     assert events.ids.tolist() == ideal["events_id"]
     assert events.is_input.tolist() == ideal["events_is_input"]

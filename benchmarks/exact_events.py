@@ -1,0 +1,77 @@
+"""Cost of exact simulation: events x neurons per second, forward and backward.
+
+    OMP_WAIT_POLICY=PASSIVE python benchmarks/exact_events.py [--neurons 148 --batch 32 --threads 2 --repeats 5]
+
+An event is an input spike or a spike of the network; times are medians, per event and sample, of the whole batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import torch
+
+from rheobase import exact
+
+NEURONS = {
+    "QIF": exact.QIF(tau=1.0),
+    "LIF": exact.LIF(tau=1.0, threshold=1.0),
+    "Theta": exact.Theta(tau=1.9, i0=1.25),
+    "OscLIF": exact.OscLIF(tau=1.0, i0=1.4, threshold=1.0),
+}
+
+
+def network(name: str, args: argparse.Namespace, dtype: torch.dtype):
+    """Weights, input and T: every neuron spikes a few times."""
+    torch.manual_seed(0)
+    N, inputs, K, B = args.neurons, args.inputs, args.spikes, args.batch
+    scale = {"QIF": 60.0, "LIF": 20.0, "Theta": 2.0, "OscLIF": 2.0}[name] / K
+    w_in = (scale * torch.rand(N, inputs)).to(dtype).requires_grad_()
+    w_net = (scale * torch.randn(N, N) / 2).to(dtype).requires_grad_()
+    times, _ = torch.sort(4 * torch.rand(B, K), dim=1)
+    return w_in, w_net, times.to(dtype), torch.randint(0, inputs, (B, K)), 5.0
+
+
+def measure(neuron, problem, coupled: bool, repeats: int) -> tuple[float, float, float, float]:
+    """(events per sample, spikes of the network among them, seconds forward, seconds backward)."""
+    w_in, w_net, times, ids, T = problem
+    forward, backward = [], []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        events = exact.simulate(neuron, w_in, w_net if coupled else None, times, ids, T)
+        middle = time.perf_counter()
+        torch.where(events.times.isinf(), 0.0, events.times).sum().backward()
+        backward.append(time.perf_counter() - middle)
+        forward.append(middle - start)
+    spikes = float(events.counts().sum()) / len(times)
+    total = float((events.ids >= 0).sum()) / len(times)
+    return total, spikes, statistics.median(forward[1:]), statistics.median(backward[1:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for field, default in (("neurons", 148), ("batch", 32), ("inputs", 700), ("spikes", 500), ("threads", 2)):
+        parser.add_argument(f"--{field}", type=int, default=default)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    print(f"{args.neurons} neurons, batch {args.batch}, {args.threads} threads; µs per event and sample")
+    print(f"{'':24}{'events':>8}{'spikes':>8}{'forward':>9}{'backward':>9}{'sum':>7}{'Mevents x neurons/s':>21}")
+    for name, neuron in NEURONS.items():
+        for dtype in (torch.float64, torch.float32):
+            for coupled in (True, False):
+                problem = network(name, args, dtype)
+                total, spikes, fast, back = measure(neuron, problem, coupled, args.repeats)
+                each = 1e6 / (total * args.batch)
+                rate = total * args.batch * args.neurons / (fast + back) / 1e6
+                label = f"{name} {str(dtype)[6:]} {'coupled' if coupled else 'apart'}"
+                print(
+                    f"{label:24}{total:8.0f}{spikes:8.0f}{fast * each:9.3f}{back * each:9.3f}"
+                    f"{(fast + back) * each:7.3f}{rate:21.0f}"
+                )
+
+
+if __name__ == "__main__":
+    main()
