@@ -19,30 +19,30 @@ EXPRESSIONS = {
 }  # fmt: skip
 
 # Branch-free, at most 2 ulp from the true value in float32 (tests/fuse/test_functions.py), NaN passes through.
-# exp: x = n ln2 + r, a polynomial of degree 7 on |r| <= ln2/2, then a shift of the exponent.
+# exp: x = n ln2 + r, a polynomial on |r| <= ln2/2, then a shift of the exponent in two halves; n is rounded, and read
+# as an integer, by adding 1.5 · 2²³. Explicit fused multiply-adds: the contraction that the flags forbid elsewhere.
 FLOAT_FUNCTIONS = r"""
 static inline float rb_bits(int32_t i) { float f; memcpy(&f, &i, 4); return f; }
 static inline int32_t rb_word(float f) { int32_t i; memcpy(&i, &f, 4); return i; }
 static inline float rb_exp(float x) {
-  const float c = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);
-  const float n = __builtin_rintf(c * 1.44269504089f);
-  const float r = (c - n * 0.693359375f) + n * 2.12194440e-4f;
+  const float low = x < -104.0f ? -104.0f : x, c = low > 89.0f ? 89.0f : low;
+  const float shifted = FMA(c, 1.44269504089f, 12582912.0f), n = shifted - 12582912.0f;
+  const float r = FMA(n, 2.12194440e-4f, FMA(n, -0.693359375f, c));
   float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f; p = p * r + 8.3334519073e-3f; p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f; p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  const int32_t k = (int32_t)(n == n ? n : 0.0f), half = k >> 1;
-  const float y = p * rb_bits((half + 127) << 23) * rb_bits((k - half + 127) << 23);
-  return x != x ? x : y;
+  p = FMA(p, r, 1.3981999507e-3f); p = FMA(p, r, 8.3334519073e-3f); p = FMA(p, r, 4.1665795894e-2f);
+  p = FMA(p, r, 1.6666665459e-1f); p = FMA(p, r, 5.0000001201e-1f);
+  p = FMA(p, r * r, r) + 1.0f;
+  const int32_t k = rb_word(shifted) - 0x4b400000, half = k >> 1;
+  return p * rb_bits((half + 127) << 23) * rb_bits((k - half + 127) << 23);
 }
 static inline float rb_sigmoid(float x) { return 1.0f / (1.0f + rb_exp(-x)); }
 static inline float rb_tanh(float x) {
   const float a = __builtin_fabsf(x), z = x * x;
   const float far = 1.0f - 2.0f / (rb_exp(2.0f * a) + 1.0f);
   float p = -5.70498872745e-3f;
-  p = p * z + 2.06390887954e-2f; p = p * z - 5.37397155531e-2f; p = p * z + 1.33314422036e-1f;
-  p = p * z - 3.33332819422e-1f;
-  const float near = x + x * (z * p);
+  p = FMA(p, z, 2.06390887954e-2f); p = FMA(p, z, -5.37397155531e-2f); p = FMA(p, z, 1.33314422036e-1f);
+  p = FMA(p, z, -3.33332819422e-1f);
+  const float near = FMA(x, z * p, x);
   return a < 0.625f ? near : (x < 0.0f ? -far : far);
 }
 static inline float rb_log(float x) {
@@ -69,6 +69,7 @@ static inline double rb_log(double x) { return log(x); }
 _FLOAT = """typedef float F;
 #define LIBM(f) f##f
 #define ABS __builtin_fabsf
+#define FMA __builtin_fmaf
 #define SQRT __builtin_sqrtf
 """
 _DOUBLE = """typedef double F;

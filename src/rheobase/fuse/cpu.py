@@ -16,7 +16,8 @@ from rheobase.fuse.cprint import body, prelude
 from rheobase.fuse.trace import Program
 
 CHUNK = 256
-WIDEST = 1024
+WIDEST = 256
+APART = WIDEST + 80  # arrays of lanes: not a page apart, or loads wait for stores that only look like the same address
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,6 @@ class Variant:
     dtype: str
     kinds: tuple[Kind, ...]
     drawn: bool = False
-    nontemporal: bool = False
 
 
 LANES = "for (int64_t i = 0; i < n; i++)"
@@ -67,6 +67,32 @@ static void huge(void *p, int64_t bytes) {
     madvise((void *)a, ((uintptr_t)p + (uintptr_t)bytes - a) & ~(uintptr_t)4095, MADV_HUGEPAGE);
   }
 #endif
+}
+
+/* Store past the caches what the next reader will not find there anyway: saves reading the lines first. */
+#if defined(__AVX512F__)
+typedef float wide __attribute__((vector_size(64)));
+#define STREAM __builtin_ia32_movntps512
+#elif defined(__AVX__)
+typedef float wide __attribute__((vector_size(32)));
+#define STREAM __builtin_ia32_movntps256
+#endif
+static void stream_out(void *to, const void *from, size_t bytes) {
+  size_t i = 0;
+#if defined(__clang__) || !defined(STREAM)
+#else
+  if (((uintptr_t)to & (sizeof(wide) - 1)) == 0)
+    for (; i + sizeof(wide) <= bytes; i += sizeof(wide)) STREAM((float *)((char *)to + i), *(const wide *)((const char *)from + i));
+#endif
+  memcpy((char *)to + i, (const char *)from + i, bytes - i);
+}
+
+/* Rows of a block lie far apart, out of the hardware prefetcher's sight: fetch the row that is needed in two steps. */
+static inline void fetch(const S *row, int64_t n) {
+  for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof(S)) __builtin_prefetch(row + i);
+}
+static inline void fetch_to_write(const S *row, int64_t n) {
+  for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof(S)) __builtin_prefetch(row + i, 1);
 }
 
 /* Lane i of a block that starts at element m gets entry ((m + i) / inner) % size. */
@@ -108,7 +134,7 @@ static void philox(F *RESTRICT out, int64_t stride, int64_t m, int64_t n, int64_
 """
 
 # What every kernel is handed, in order, as 64-bit integers; pointers among them. Python packs them by these names.
-COMMON = ("steps", "rows", "length", "width", "threads", "clock", "key", "swap_p", "swap_c", "x", "x_step", "x_row")
+COMMON = ("steps", "rows", "length", "width", "threads", "stream", "clock", "key", "swap_p", "swap_c", "x", "x_step", "x_row")
 
 
 def forward_arguments(program: Program) -> list[str]:
@@ -181,8 +207,9 @@ class _Code:
     def lanes(self) -> list[str]:
         """Per-thread arrays of lanes."""
         spread = [f"lane_{k}" for k, (_, kind) in enumerate(self.coefficients) if kind.spread]
-        lines = [f"F {name}[{WIDEST}] __attribute__((aligned(64)));" for name in spread]
-        return lines + ([f"F r4[4 * {WIDEST}] __attribute__((aligned(64)));"] if self.variant.drawn else [])
+        lines = [f"F {name}[{APART}] __attribute__((aligned(64)));" for name in spread]
+        lines.append(f"S out[{APART}] __attribute__((aligned(64)));")
+        return lines + ([f"F r4[4 * {APART}] __attribute__((aligned(64)));"] if self.variant.drawn else [])
 
     def at_step(self) -> list[str]:
         """What changes with t before the lanes run: timed coefficients and random numbers."""
@@ -195,9 +222,9 @@ class _Code:
         if self.variant.drawn:
             lines.append(
                 f"if ((clock + t) / 4 != group) {{ group = (clock + t) / 4; "
-                f"philox(r4, {WIDEST}, m, n, group, (uint64_t)key, swap_p, swap_c); }}"
+                f"philox(r4, {APART}, m, n, group, (uint64_t)key, swap_p, swap_c); }}"
             )
-            lines.append(f"const F *RESTRICT rt = r4 + ((clock + t) % 4) * {WIDEST};")
+            lines.append(f"const F *RESTRICT rt = r4 + ((clock + t) % 4) * {APART};")
         elif self.program.step.random:
             lines.append("const F *RESTRICT rt = uniform + t * total + m;")
         return lines
@@ -211,8 +238,8 @@ class _Code:
 
     def next_states(self, source: str, target: str) -> list[str]:
         """The forward program without its spikes: rows of states at `source` to rows at `target`."""
-        inputs = self.inputs({name: f"{source}[{k} * width + i]" for k, name in enumerate(self.states)})
-        stores = {f"next:{name}": f"{target}[{k} * width + i] = {{}};" for k, name in enumerate(self.states)}
+        inputs = self.inputs({name: f"{source}[{k} * pitch + i]" for k, name in enumerate(self.states)})
+        stores = {f"next:{name}": f"{target}[{k} * pitch + i] = {{}};" for k, name in enumerate(self.states)}
         return self.loop(body(self.program.forward, self.program.following, inputs, stores))
 
     @staticmethod
@@ -228,9 +255,14 @@ def forward_source(program: Program, variant: Variant) -> str:
     stores = {"s": "st[i] = STORE({});"} | {f"next:{name}": f"v_{k}[i] = {{}};" for k, name in states}
     step = [
         "const S *RESTRICT xt = xb + t * x_step;",
-        "S *RESTRICT st = s + t * total + m;",
+        "S *RESTRICT st = stream ? out : s + t * total + m;",
+        "if (t + 2 < steps) {",
+        "  fetch(xt + 2 * x_step, n);",
+        "  if (!stream && steps >= 16) fetch_to_write(st + 2 * total, n);",
+        "}",
         *code.at_step(),
         *code.loop(body(program.forward, ["s", *program.following], inputs, stores)),
+        "if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));",
     ]
     load = [line for k, _ in states for line in (
         f"if (first_{k}) memcpy(v_{k}, first_{k} + m, (size_t)n * sizeof(F)); else memset(v_{k}, 0, (size_t)n * sizeof(F));",
@@ -244,7 +276,7 @@ def forward_source(program: Program, variant: Variant) -> str:
             f"F *last_{k} = (F *){code.arg(f'last:{name}')};",
         )
     ]
-    arrays = [f"F v_{k}[{WIDEST}] __attribute__((aligned(64)));" for k, _ in states] + code.lanes()
+    arrays = [f"F v_{k}[{APART}] __attribute__((aligned(64)));" for k, _ in states] + code.lanes()
     inner = [*code.block(), *load, "for (int64_t t = 0; t < steps; t++) {", *_indent(step), "}", *keep]
     before = ["huge(s, steps * total * (int64_t)sizeof(S));"]
     return _kernel("forward", program, variant, [*code.common(), *pointers, *before], arrays, inner)
@@ -270,13 +302,14 @@ def backward_source(program: Program, variant: Variant) -> str:
         pointers += [f"const F *cot_{k} = (const F *){code.arg(f'cot:{name}')};"]
         pointers += [f"F *grad_{k} = (F *){code.arg(f'grad:{name}')};"]
     pointers += [f"F *sum_{k} = (F *){code.arg(f'grad:{name}')};" for k, name, kind in wanted if kind.spread]
-    arrays = [f"F g_{k}[{WIDEST}] __attribute__((aligned(64)));" for k, _ in states] + code.lanes()
-    arrays += [f"F q_{k}[{WIDEST}] __attribute__((aligned(64)));" for k, _, kind in wanted if not kind.timed]
+    arrays = [f"F g_{k}[{APART}] __attribute__((aligned(64)));" for k, _ in states] + code.lanes()
+    arrays += [f"F q_{k}[{APART}] __attribute__((aligned(64)));" for k, _, kind in wanted if not kind.timed]
     arrays += [
+        "const int64_t pitch = width + 16;",
         f"const int64_t held = steps < {CHUNK} ? steps : {CHUNK}, chunks = (steps + {CHUNK - 1}) / {CHUNK};",
-        f"F *scratch = (F *)aligned_alloc(64, (size_t)(((held + chunks) * {max(count, 1)} * width * "
+        f"F *scratch = (F *)aligned_alloc(64, (size_t)(((held + chunks) * {max(count, 1)} * pitch * "
         "(int64_t)sizeof(F) + 63) & ~(int64_t)63));",
-        f"F *marks = scratch + held * {count} * width;",
+        f"F *marks = scratch + held * {count} * pitch;",
     ]
     inner = [*code.block(), *_backward_block(code, wanted)]
     before = ["huge(grad_x, steps * total * (int64_t)sizeof(S));"]
@@ -302,23 +335,24 @@ def _backward_block(code: _Code, wanted: list) -> list[str]:
     lines = [*zero]
     for k, _ in states:
         lines.append(f"if (cot_{k}) memcpy(g_{k}, cot_{k} + m, (size_t)n * sizeof(F)); else memset(g_{k}, 0, (size_t)n * sizeof(F));")
-        lines.append(f"if (first_{k}) memcpy(marks + {k} * width, first_{k} + m, (size_t)n * sizeof(F));")
-        lines.append(f"else memset(marks + {k} * width, 0, (size_t)n * sizeof(F));")
-    size = f"(size_t)({count} * width) * sizeof(F)"
-    at_step = ["const S *RESTRICT xt = xb + t * x_step;", *code.at_step()]
+        lines.append(f"if (first_{k}) memcpy(marks + {k} * pitch, first_{k} + m, (size_t)n * sizeof(F));")
+        lines.append(f"else memset(marks + {k} * pitch, 0, (size_t)n * sizeof(F));")
+    size = f"(size_t)({count} * pitch) * sizeof(F)"
+    ahead = "if (t + 2 < steps) fetch(xt + 2 * x_step, n);"
+    at_step = ["const S *RESTRICT xt = xb + t * x_step;", ahead, *code.at_step()]
     mark = [
-        f"F *RESTRICT then = marks + (c + 1) * {count} * width;",
-        f"memcpy(then, marks + c * {count} * width, {size});",
+        f"F *RESTRICT then = marks + (c + 1) * {count} * pitch;",
+        f"memcpy(then, marks + c * {count} * pitch, {size});",
         f"for (int64_t t = c * {CHUNK}; t < (c + 1) * {CHUNK}; t++) {{",
         *_indent([*at_step, *code.next_states("then", "then")]),
         "}",
     ]
     fill = [
         f"const int64_t t0 = c * {CHUNK}, t1 = steps < t0 + {CHUNK} ? steps : t0 + {CHUNK};",
-        f"memcpy(scratch, marks + c * {count} * width, {size});",
+        f"memcpy(scratch, marks + c * {count} * pitch, {size});",
         "for (int64_t t = t0; t < t1 - 1; t++) {",
-        f"  const F *RESTRICT now = scratch + (t - t0) * {count} * width;",
-        f"  F *RESTRICT then = scratch + (t - t0 + 1) * {count} * width;",
+        f"  const F *RESTRICT now = scratch + (t - t0) * {count} * pitch;",
+        f"  F *RESTRICT then = scratch + (t - t0 + 1) * {count} * pitch;",
         *_indent([*at_step, *code.next_states("now", "then")]),
         "}",
         "for (int64_t t = t1 - 1; t >= t0; t--) {",
@@ -339,7 +373,7 @@ def _backward_block(code: _Code, wanted: list) -> list[str]:
 def _backward_step(code: _Code, wanted: list) -> list[str]:
     """One step of the vector-Jacobian product over the lanes of a block."""
     states, count = list(enumerate(code.states)), len(code.states)
-    inputs = code.inputs({name: f"now[{k} * width + i]" for k, name in states})
+    inputs = code.inputs({name: f"now[{k} * pitch + i]" for k, name in states})
     inputs |= {"cot:spikes": "LOAD(ct[i])"} | {f"cot:{name}": f"g_{k}[i]" for k, name in states}
     stores = {"grad:x": "gt[i] = STORE({});"} | {f"grad:{name}": f"g_{k}[i] = {{}};" for k, name in states}
     sums = []
@@ -356,13 +390,18 @@ def _backward_step(code: _Code, wanted: list) -> list[str]:
     if timed:
         loop[0] += " reduction(+:" + ",".join(f"add_{k}" for k in timed) + ")"
     return [
-        f"const F *RESTRICT now = scratch + (t - t0) * {count} * width;",
+        f"const F *RESTRICT now = scratch + (t - t0) * {count} * pitch;",
         "const S *RESTRICT xt = xb + t * x_step;",
         "const S *RESTRICT ct = cot + t * total + m;",
-        "S *RESTRICT gt = grad_x + t * total + m;",
+        "S *RESTRICT gt = stream ? out : grad_x + t * total + m;",
+        "if (t >= 2) {",
+        "  fetch(ct - 2 * total, n);",
+        "  if (!stream && steps >= 16) fetch_to_write(gt - 2 * total, n);",
+        "}",
         *code.at_step(),
         *(f"double add_{k} = 0;" for k in timed),
         *loop,
+        "if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));",
         *sums,
     ]
 

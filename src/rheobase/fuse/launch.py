@@ -16,7 +16,8 @@ from rheobase.fuse.step import Coefficient, coefficient_shape, compute_dtype
 from rheobase.fuse.trace import Program
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
-PARALLEL_FROM = 1 << 15
+PARALLEL_FROM = 1 << 15  # elements; below, starting threads costs more than it saves
+STREAM_FROM = 24 << 20  # bytes; larger outputs are written past the caches
 
 _kernels: dict[tuple, ctypes._CFuncPtr] = {}
 
@@ -50,9 +51,8 @@ class Call:
             self.uniform = self.layout.place(self.uniform, self.x, self.dtype, True)
 
     def width(self) -> int:
-        """Lanes per block: narrow for long sequences, whose states must stay in cache."""
-        steps = self.x.shape[0]
-        return 128 if steps >= 64 else 256 if steps >= 16 else 512
+        """Lanes per block."""
+        return 128 if self.x.shape[0] < 16 else cpu.WIDEST
 
     def blocks(self) -> int:
         return self.layout.rows * -(-self.layout.length // self.width())
@@ -62,7 +62,8 @@ class Call:
         layout: Layout = self.layout
         threads = torch.get_num_threads() if self.x.numel() >= PARALLEL_FROM else 1
         p, c = layout.swap(self.x)
-        shape = [self.x.shape[0], layout.rows, layout.length, self.width(), threads, *self.clock, p, c]
+        stream = int(self.x.numel() * self.x.element_size() >= STREAM_FROM)
+        shape = [self.x.shape[0], layout.rows, layout.length, self.width(), threads, stream, *self.clock, p, c]
         drawn = 0 if self.uniform is None else self.uniform.data_ptr()
         return [*shape, self.walked.data_ptr(), layout.x_step, layout.x_row, drawn]
 
