@@ -36,10 +36,10 @@ def steps(
     timed = [name in step.timed for name in step.coefficients]
     weight = None if loop is None else loop[0].to(dtype).T
     before = None if loop is None or loop[1] is None else loop[1].to(dtype)
-    for t in range(x.shape[0]):
+    for t, current in enumerate(x.unbind(0)):  # not x[t]: its gradient is a zero of x's size at every step
         at = [value[t] if clocked else value for value, clocked in zip(fixed, timed, strict=True)]
         r = None if uniform is None else uniform[t].to(dtype)
-        current = x[t].to(dtype)
+        current = current.to(dtype)
         if weight is not None and before is not None:
             current = current + before @ weight
         out = step.call(current, now, at, r)
