@@ -11,6 +11,7 @@ element m; either with one entry per step in front. Each kind has its own genera
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 from rheobase.fuse.cprint import body, prelude
 from rheobase.fuse.trace import Program
@@ -20,8 +21,7 @@ WIDEST = 256
 APART = WIDEST + 80  # arrays of lanes: not a page apart, or loads wait for stores that only look like the same address
 
 
-@dataclasses.dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """How one coefficient arrives: per channel or neuron, per step, with its gradient wanted."""
 
     spread: bool = False
@@ -29,8 +29,7 @@ class Kind:
     wanted: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """What generated code depends on besides the program."""
 
     dtype: str
@@ -134,7 +133,7 @@ static void philox(F *RESTRICT out, int64_t stride, int64_t m, int64_t n, int64_
 """
 
 # What every kernel is handed, in order, as 64-bit integers; pointers among them. Python packs them by these names.
-COMMON = ("steps", "rows", "length", "width", "threads", "stream", "clock", "key", "swap_p", "swap_c", "x", "x_step", "x_row")
+COMMON = ("steps", "rows", "length", "width", "stream", "threads", "clock", "key", "swap_p", "swap_c", "x", "x_step", "x_row")
 
 
 def forward_arguments(program: Program) -> list[str]:

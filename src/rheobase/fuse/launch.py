@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import dataclasses
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,56 +19,89 @@ DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "b
 PARALLEL_FROM = 1 << 15  # elements; below, starting threads costs more than it saves
 STREAM_FROM = 24 << 20  # bytes; larger outputs are written past the caches
 
-_kernels: dict[tuple, ctypes._CFuncPtr] = {}
+NUMBER = cpu.Kind()
+NOTHING = torch.empty(0)
+
+_constants: dict[tuple[float, ...], tuple[list[int], list[cpu.Kind], list]] = {}
+_plans: dict[tuple, Plan] = {}
 
 
-def kernel(program: Program, variant: cpu.Variant, backward: bool):
+def kernel(program: Program, variant: cpu.Variant, backward: bool) -> Callable[[int], None]:
     """The compiled forward or backward kernel; compiled at first use, then from memory or disk."""
-    key = (program, variant, backward)
-    found = _kernels.get(key)
+    found = program.kernels.get((variant, backward))
     if found is None:
         source = (cpu.backward_source if backward else cpu.forward_source)(program, variant)
         library = build.library(source, f"{program.step.name.lower()}-{'backward' if backward else 'forward'}")
         found = library.backward if backward else library.forward
         found.argtypes, found.restype = [ctypes.c_void_p], None
-        _kernels[key] = found
+        program.kernels[variant, backward] = found
     return found
 
 
-@dataclasses.dataclass
+class Plan(NamedTuple):
+    """What follows from the shape and strides of x alone; remembered, because small calls are dominated by it."""
+
+    layout: Layout
+    width: int
+    blocks: int
+    dtype: torch.dtype
+    sizes: list[int]
+    many: bool
+    swap: tuple[int, int]
+
+
+def plan(x: Tensor, ordered: bool) -> Plan:
+    """The plan of a call on x. `ordered`: only plain or channels-last order will do (drawn random numbers)."""
+    key = (x.shape, x.stride(), x.dtype, ordered)
+    found = _plans.get(key)
+    if found is None:
+        if len(_plans) > 1000:
+            _plans.clear()
+        layout = walk(x, ordered)
+        width = 128 if x.shape[0] < 16 else cpu.WIDEST
+        blocks = layout.rows * -(-layout.length // width)
+        stream = int(x.numel() * x.element_size() >= STREAM_FROM)
+        sizes = [x.shape[0], layout.rows, layout.length, width, stream]
+        many = x.numel() >= PARALLEL_FROM
+        found = _plans[key] = Plan(layout, width, blocks, compute_dtype(x.dtype), sizes, many, layout.swap(x))
+    return found
+
+
 class Call:
-    """One call of a neuron's kernels: what forward and backward share besides tensors that autograd keeps."""
+    """One call of a neuron's kernels on x: forward or backward."""
 
-    program: Program
-    x: Tensor
-    clock: tuple[int, int]
-    uniform: Tensor | None
+    __slots__ = ("clock", "dtype", "layout", "plan", "program", "uniform", "walked", "x")
 
-    def __post_init__(self):
-        self.walked, self.layout = walk(self.x, self.program.step.random and self.uniform is None)
-        self.dtype = compute_dtype(self.x.dtype)
-        if self.uniform is not None:
-            self.uniform = self.layout.place(self.uniform, self.x, self.dtype, True)
-
-    def width(self) -> int:
-        """Lanes per block."""
-        return 128 if self.x.shape[0] < 16 else cpu.WIDEST
-
-    def blocks(self) -> int:
-        return self.layout.rows * -(-self.layout.length // self.width())
+    def __init__(self, program: Program, x: Tensor, clock: tuple[int, int], uniform: Tensor | None):
+        self.program, self.x, self.clock, self.uniform = program, x, clock, uniform
+        self.plan = plan(x, program.step.random and uniform is None)
+        self.layout, self.dtype = self.plan.layout, self.plan.dtype
+        self.walked = x.contiguous() if self.layout.copied else x
+        if uniform is not None:
+            self.uniform = self.layout.place(uniform, x, self.dtype, True)
 
     def common(self) -> list[int]:
         """The arguments named in cpu.COMMON, and `uniform`."""
-        layout: Layout = self.layout
-        threads = torch.get_num_threads() if self.x.numel() >= PARALLEL_FROM else 1
-        p, c = layout.swap(self.x)
-        stream = int(self.x.numel() * self.x.element_size() >= STREAM_FROM)
-        shape = [self.x.shape[0], layout.rows, layout.length, self.width(), threads, stream, *self.clock, p, c]
+        layout = self.layout
+        threads = torch.get_num_threads() if self.plan.many else 1
         drawn = 0 if self.uniform is None else self.uniform.data_ptr()
-        return [*shape, self.walked.data_ptr(), layout.x_step, layout.x_row, drawn]
+        place = [self.walked.data_ptr(), layout.x_step, layout.x_row, drawn]
+        return [*self.plan.sizes, threads, *self.clock, *self.plan.swap, *place]
 
     def coefficients(self, values: Sequence[Coefficient]) -> tuple[list[int], list[cpu.Kind], list]:
         """Arguments and kinds of the coefficients, and what must stay alive during the call."""
+        for value in values:
+            if isinstance(value, Tensor):
+                return self._packed(values)
+        key = tuple(values)
+        found = _constants.get(key)  # type: ignore[arg-type]
+        if found is None:
+            if len(_constants) > 1000:
+                _constants.clear()
+            found = _constants[key] = self._packed(values)  # type: ignore[index]
+        return found
+
+    def _packed(self, values: Sequence[Coefficient]) -> tuple[list[int], list[cpu.Kind], list]:
         step, arguments, kinds = self.program.step, [], []
         numbers, alive = array("d", [0.0] * len(values)), []
         for k, (name, value) in enumerate(zip(step.coefficients, values, strict=True)):
@@ -76,7 +109,7 @@ class Call:
             if not isinstance(value, Tensor) or (value.dim() == 0 and not timed):
                 numbers[k] = float(value)
                 arguments += [numbers.buffer_info()[0] + 8 * k, 1, 1]
-                kinds.append(cpu.Kind(False, False, isinstance(value, Tensor) and value.requires_grad))
+                kinds.append(NUMBER if not isinstance(value, Tensor) else cpu.Kind(wanted=value.requires_grad))
                 continue
             shape = coefficient_shape(step, name, value, self.x)
             data, inner, size = value.detach().to(self.dtype).contiguous(), 1, 1
@@ -107,8 +140,8 @@ class Call:
         last = [self.layout.empty(self.x, self.dtype, False) for _ in first] if final else []
         if spikes.numel():
             arguments, kinds, _alive = self.coefficients(coefficients)
-            kinds = [dataclasses.replace(kind, wanted=False) if kind.wanted else kind for kind in kinds]
-            function = kernel(self.program, self.variant(kinds), backward=False)
+            plain = [kind._replace(wanted=False) if kind.wanted else kind for kind in kinds]
+            function = kernel(self.program, self.variant(plain), backward=False)
             pairs = [p for k, v in enumerate(first) for p in (_pointer(v), last[k].data_ptr() if final else 0)]
             self.run(function, [*self.common(), spikes.data_ptr(), *arguments, *pairs])
         else:
@@ -136,7 +169,7 @@ class Call:
         wanted = [k for k, kind in enumerate(kinds) if kind.wanted]
         timed = any(kinds[k].timed for k in wanted)
         span = self.x.shape[0] if timed else 1
-        partial = torch.zeros((len(wanted), span, self.blocks()), dtype=torch.float64)
+        partial = torch.zeros((len(wanted), span, self.plan.blocks), dtype=torch.float64) if wanted else NOTHING
         sums = [self._buffer(kinds[k]) if k in wanted else None for k in range(len(kinds))]
         if self.x.numel():
             function = kernel(self.program, self.variant(kinds), backward=True)

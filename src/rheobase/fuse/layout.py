@@ -68,11 +68,11 @@ class Layout:
         return value, 1, value.numel()
 
 
-def walk(x: Tensor, ordered: bool) -> tuple[Tensor, Layout]:
-    """x, or a copy of it, and its layout. `ordered`: only plain or channels-last order will do (random neurons)."""
+def walk(x: Tensor, ordered: bool) -> Layout:
+    """The layout of x, or of a contiguous copy of it. `ordered`: only plain or channels-last order will do."""
     if x.is_contiguous():
         size = x.shape[1:].numel()
-        return x, Layout(1, size, size, size)
+        return Layout(1, size, size, size)
     sizes, strides = x.shape[1:], x.stride()[1:]
     order = sorted(range(len(sizes)), key=lambda d: (-strides[d], d))
     if _dense(sizes, strides, order) and x.numel():
@@ -80,12 +80,12 @@ def walk(x: Tensor, ordered: bool) -> tuple[Tensor, Layout]:
         plain = order == list(range(len(sizes)))
         if plain or channels_last or (not ordered and order[:1] == [0]):
             size = sizes.numel()
-            return x, Layout(1, size, x.stride(0), size, None if plain else tuple(order))
+            return Layout(1, size, x.stride(0), size, None if plain else tuple(order))
     rows = _rows(sizes, strides) if x.numel() else None
     if rows is not None and rows[1] >= SHORTEST_ROW:
-        return x, Layout(rows[0], rows[1], x.stride(0), rows[2])
+        return Layout(rows[0], rows[1], x.stride(0), rows[2])
     size = sizes.numel()
-    return x.contiguous(), Layout(1, size, size, size, copied=True)
+    return Layout(1, size, size, size, copied=True)
 
 
 def _dense(sizes: torch.Size, strides: tuple[int, ...], order: list[int]) -> bool:

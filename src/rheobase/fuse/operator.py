@@ -27,12 +27,20 @@ _last: ContextVar[str | None] = ContextVar("rheobase_last_backend", default=None
 class Ran(str):
     """The name of a backend that ran; `copied` says that a strided input was copied first."""
 
-    copied: bool = False
+    copied: bool
 
-    def __new__(cls, name: str, copied: bool = False):
-        ran = super().__new__(cls, name)
-        ran.copied = copied
-        return ran
+    @classmethod
+    def known(cls) -> dict[tuple[str, bool], Ran]:
+        """All that can have run, by (name, copied)."""
+        table = {}
+        for name in BACKENDS:
+            for copied in (False, True):
+                table[name, copied] = ran = cls(name)
+                ran.copied = copied
+        return table
+
+
+_RAN = Ran.known()
 
 
 @contextlib.contextmanager
@@ -59,7 +67,7 @@ def last_backend() -> str | None:
 
 def note_backend(name: str, copied: bool = False) -> None:
     """Record what ran, for `last_backend`."""
-    _last.set(Ran(name, copied))
+    _last.set(_RAN[name, copied])
 
 
 _warned: set[str] = set()
@@ -110,9 +118,9 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, call: Call, states: Sequence, coefficients: Sequence, final: bool, x: Tensor, *tensors: Tensor):
-        ctx.call, ctx.given = call, [v is not None for v in states]
+        ctx.program, ctx.clock, ctx.given = call.program, call.clock, [v is not None for v in states]
         ctx.plain = [None if isinstance(c, Tensor) else c for c in coefficients]
-        ctx.save_for_backward(*tensors)
+        ctx.save_for_backward(x, call.uniform, *tensors)
         ctx.set_materialize_grads(False)
         spikes, last = call.forward(states, coefficients, final)
         return (spikes, *last)
@@ -120,11 +128,13 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, *grads: Tensor | None):
-        saved = iter(ctx.saved_tensors)
+        x, uniform, *rest = ctx.saved_tensors
+        saved = iter(rest)
         states = [next(saved) if given else None for given in ctx.given]
         coefficients = [next(saved) if value is None else value for value in ctx.plain]
         cots = grads[1:] or [None] * len(states)
-        grad_x, to_states, to_coefficients = ctx.call.backward(states, coefficients, grads[0], cots)
+        call = Call(ctx.program, x, ctx.clock, uniform)
+        grad_x, to_states, to_coefficients = call.backward(states, coefficients, grads[0], cots)
         flat = [g for g, given in zip(to_states, ctx.given, strict=True) if given]
         flat += [g for g, value in zip(to_coefficients, ctx.plain, strict=True) if value is None]
         return None, None, None, None, grad_x, *flat
@@ -142,8 +152,9 @@ def fused(
     """Spikes and, if `final`, the states at the end, by the fused kernel."""
     call = Call(program, x, clock, uniform)
     note_backend("cpu", call.layout.copied)
-    tensors = [v for v in states if v is not None] + [c for c in coefficients if isinstance(c, Tensor)]
-    if torch.is_grad_enabled() and (x.requires_grad or any(t.requires_grad for t in tensors)):
-        spikes, *last = _Scan.apply(call, states, coefficients, final, x, *tensors)  # type: ignore[misc]
-        return spikes, last
+    if torch.is_grad_enabled():
+        tensors = [v for v in (*states, *coefficients) if isinstance(v, Tensor)]
+        if x.requires_grad or any(t.requires_grad for t in tensors):
+            spikes, *last = _Scan.apply(call, states, coefficients, final, x, *tensors)  # type: ignore[misc]
+            return spikes, last
     return call.forward(states, coefficients, final)

@@ -67,7 +67,7 @@ class Graph:
         return Counter(self.nodes[n].op for n in self.needed(names) if self.nodes[n].op != "input")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Program:
     """A neuron for the compiler.
 
@@ -78,6 +78,7 @@ class Program:
     step: Step
     forward: Graph
     backward: Graph
+    kernels: dict[tuple, Callable[[int], None]] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def following(self) -> list[str]:
