@@ -1,0 +1,124 @@
+"""What a call costs besides its work: the overhead of a tiny call, and the compile time of kernels, cold and cached.
+
+    python -m benchmarks.overhead [--quick] [--neurons lif clif ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+import torch
+
+from benchmarks import measure, neurons, ours, record
+from benchmarks.work import Layer, Work, subject
+
+EFFORT = measure.Effort(seconds=3.0, most=101)
+
+
+def calls(quick: bool = False) -> list[dict]:
+    """A call on x [1, 16], where the work itself is nothing; beside it the cheapest operation torch has."""
+    work = Work("lif", 1, 16)
+    x, gradient = work.input(), work.gradient()
+    rows = []
+    for direction in ("forward", "both"):
+        layers = [ours.fused(work), ours.plain(work)]
+        subjects = [subject(layer, x, gradient, direction, threads=(os.cpu_count() or 1,)) for layer in layers]
+        subjects.append(subject(Layer("x.clone()", torch.clone), x, gradient, direction, threads=(1,)))
+        head = {"group": "call", "neuron": "lif", "steps": 1, "size": 16, "direction": direction, "against": "eager"}
+        for timing in measure.interleave(subjects, measure.QUICK if quick else EFFORT):
+            rows.append({**head, **timing.row()})
+    return rows
+
+
+def first_calls(names: list[str]) -> list[dict]:
+    """Each neuron's first forward and backward call less its second (the kernels), and its definition (the tracing).
+
+    A neuron before it takes the imports and the tracer's own first use, which no kernel can be charged with.
+    """
+    _call_seconds(Work("lif", 4, 64, surrogate="triangle"))
+    rows = []
+    for name in names:
+        work = Work(name, 4, 64)
+        made = time.perf_counter()
+        module = ours.neuron(work)
+        made = time.perf_counter() - made
+        first, second = (_module_seconds(module, work) for _ in range(2))
+        rows.append({"neuron": name, "kernels": first - second, "definition": made})
+    return rows
+
+
+def _call_seconds(work: Work) -> float:
+    return _module_seconds(ours.neuron(work), work)
+
+
+def _module_seconds(module, work: Work) -> float:
+    x, gradient = work.input().requires_grad_(), work.gradient()
+    start = time.perf_counter()
+    torch.autograd.grad(module(x), [x, *module.parameters()], gradient)
+    return time.perf_counter() - start
+
+
+def compile_times(names: list[str], repeats: int = 3) -> list[dict]:
+    """Cold: an empty kernel cache. Cached: a new process, the same cache. Medians over `repeats` processes."""
+    taken: dict[tuple[str, str], list[float]] = {}
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            for state in ("cold", "cached"):
+                with measure.process(RHEOBASE_CACHE=folder) as call:
+                    for row in call(first_calls, names):
+                        taken.setdefault((row["neuron"], state), []).append(row["kernels"])
+                        taken.setdefault((row["neuron"], "definition"), []).append(row["definition"])
+    return [
+        {
+            "group": "compile",
+            "neuron": name,
+            "against": state,
+            "subject": f"rheobase ({state})",
+            "threads": 1,
+            "seconds": statistics.median(seconds),
+            "rounds": len(seconds),
+        }
+        for (name, state), seconds in taken.items()
+    ]
+
+
+def run(names=neurons.NEURONS, quick: bool = False, patience: float = 0.0) -> list[dict]:
+    """Both groups; each in processes of its own."""
+    measure.wait_until_quiet(patience)
+    rows: list[dict] = []
+    with _reported("call", rows), measure.process() as call:
+        rows += call(calls, quick)
+    with _reported("compile", rows):
+        rows += compile_times(list(names)[: 2 if quick else None], 1 if quick else 3)
+    for number, row in enumerate(rows, 1):
+        record.say(number, len(rows), [row])
+    return rows
+
+
+@contextlib.contextmanager
+def _reported(group: str, rows: list[dict]):
+    """A group that fails becomes a row with its error."""
+    try:
+        yield
+    except Exception as error:
+        rows.append({"group": group, "subject": "rheobase", "error": record.told(error)})
+
+
+def main(arguments: list[str] | None = None) -> list[dict]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--neurons", nargs="+", default=neurons.NEURONS)
+    record.common(parser)
+    given = parser.parse_args(arguments)
+    rows = run(given.neurons, given.quick, given.patience)
+    record.write("overhead", rows, given, sys.argv[1:] if arguments is None else arguments)
+    return rows
+
+
+if __name__ == "__main__":
+    main()

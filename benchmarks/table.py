@@ -1,0 +1,158 @@
+"""Turns results/benchmarks/*.json into results/benchmarks/README.md: the targets, then every comparison.
+
+    python -m benchmarks.table
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import pathlib
+
+from benchmarks.record import RESULTS
+from benchmarks.targets import TARGETS, UNEQUAL, Row, Rows, Target, cases, speedup
+
+HEADINGS = {
+    "copy": "LIF against moving its memory",
+    "eager": "Against our own eager loop",
+    "compile": "Against torch.compile of the same loop",
+    "peers": "Against other libraries",
+    "memory": "Memory",
+    "layer": "Recurrent layers",
+}
+
+
+def load(folder: pathlib.Path) -> tuple[list[dict], Rows]:
+    """Runs and rows of neurons.json, recurrent.json and overhead.json; a row's `run` indexes the runs."""
+    runs: list[dict] = []
+    rows: Rows = []
+    for name in ("neurons", "recurrent", "overhead"):
+        path = folder / f"{name}.json"
+        if path.exists():
+            held = json.loads(path.read_text())
+            rows += [{**row, "run": row["run"] + len(runs)} for row in held["rows"]]
+            runs += held["runs"]
+    return runs, rows
+
+
+def text(runs: list[dict], rows: Rows) -> str:
+    parts = ["# Benchmarks\n", _where([run for run in runs if run]), _targets(rows)]
+    for group, heading in HEADINGS.items():
+        wanted = [row for row in rows if row["group"] == group and ("direction" in row or group == "memory")]
+        if wanted:
+            parts.append(f"## {heading}\n\n" + _cases(wanted))
+    parts.append(_plain("Overhead of a call and compile time", [r for r in rows if _overhead(r)]))
+    failed = [row for row in rows if "error" in row]
+    if failed:
+        lines = [f"- {_what(row)}, {row['subject']}: `{row['error'].splitlines()[0]}`" for row in failed]
+        parts.append("## What could not be measured\n\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _overhead(row: Row) -> bool:
+    return row["group"] == "call" or row.get("against") in ("cold", "cached", "definition")
+
+
+def _where(runs: list[dict]) -> str:
+    lines = [
+        "Written by `python -m benchmarks.table` from the JSON files beside it. Medians; `fresh` and `kept` are two",
+        "behaviours of malloc (see benchmarks/README.md). Each side is on the thread count that was fastest.\n",
+    ]
+    for run in runs:
+        machine, versions = run["hardware"], run["versions"]
+        state = run["commit"] + (" with uncommitted changes in src" if run["changed"] else "")
+        known = ", ".join(f"{k} {v}" for k, v in versions.items())
+        caches = ", ".join(f"{k} {v}" for k, v in machine["caches"].items())
+        lines.append(f"- `{run['command']}`, {run['date']}, commit {state}; load {run['load'][0]:.1f}.")
+        lines.append(f"  {machine['cpu']}, {machine['cores']} cores ({caches}), {machine['system']}; {known}.")
+    return "\n".join(lines) + "\n"
+
+
+def _targets(rows: Rows) -> str:
+    lines = ["## Targets\n", "| what | target | worst … best | met |", "|---|---|---|---|"]
+    for target in TARGETS:
+        values = {k: v for k, v in target.values(rows).items() if not math.isnan(v)}
+        sign = "≥" if target.at_least else "≤"
+        lines.append(f"| {target.what} | {sign} {target.limit:g}{target.unit} | {_range(target, values)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _range(target: Target, values: dict[str, float]) -> str:
+    if not values:
+        return "not measured | –"
+    order = sorted(values.items(), key=lambda item: item[1], reverse=not target.at_least)
+    (worst, low), (best, high) = order[0], order[-1]
+    met = sum(target.met(value) for value in values.values())
+    shown = f"{low:.3g}{target.unit} ({worst})"
+    if len(values) > 1:
+        shown += f" … {high:.3g}{target.unit} ({best})"
+    return f"{shown} | {'yes' if met == len(values) else f'{met} of {len(values)}'} "
+
+
+def _cases(rows: Rows) -> str:
+    lines = ["| what | rheobase | other | ratio | flips | gradients differ | memory, ours / other | others' load |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for case in cases(rows):
+        mine = case.get("rheobase")
+        for name, other in case.items():
+            if mine is not None and name != "rheobase":
+                lines.append("| " + " | ".join(_line(mine, other)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _line(mine: Row, other: Row) -> list[str]:
+    ratio = speedup({"rheobase": mine, other["subject"]: other})
+    equal = other.get("flips", 0.0) <= UNEQUAL
+    return [
+        _what(mine),
+        _time(mine),
+        f"{other['subject']} {_time(other)}",
+        ("unequal work" if not equal else "ours ran eager") if math.isnan(ratio) else f"{ratio:.2f}x",
+        f"{other['flips']:.1e}" if "flips" in other else "",
+        f"{other['gradient_error']:.1e}" if "gradient_error" in other else "",
+        _memory(mine, other),
+        f"{other['others']:.0%}" if other.get("others") is not None else "",
+    ]
+
+
+def _memory(mine: Row, other: Row) -> str:
+    if not (mine.get("peak_bytes") and other.get("peak_bytes")):
+        return ""
+    shown = f"{mine['peak_bytes'] / 2**20:.0f} / {other['peak_bytes'] / 2**20:.0f} MiB"
+    if "saved_bytes_per_element" in mine:
+        shown += f"; saved {mine['saved_bytes_per_element']:.2f} / {other['saved_bytes_per_element']:.2f} B per element"
+    return shown
+
+
+def _what(row: Row) -> str:
+    sizes = (("T", "steps"), ("N", "size"), ("B", "batch"))
+    parts = [str(row[name]) for name in ("neuron", "surrogate", "direction", "malloc") if row.get(name)]
+    parts += [f"{short}={row[name]}" for short, name in sizes if row.get(name)]
+    parts += [f"H={row['features']} rate {row.get('rate', 0):.3f}"] if row.get("features") else []
+    return " ".join([*parts, row["dtype"] if row.get("dtype", "float32") != "float32" else ""]).strip()
+
+
+def _time(row: Row) -> str:
+    scale, unit = next(((s, u) for s, u in ((1, "s"), (1e3, "ms")) if row["seconds"] * s >= 1), (1e6, "µs"))
+    return f"{row['seconds'] * scale:.3g} {unit} ({row['threads']} thr)"
+
+
+def _plain(heading: str, rows: Rows) -> str:
+    if not rows:
+        return ""
+    lines = [f"## {heading}\n", "| what | side | median |", "|---|---|---|"]
+    lines += [f"| {_what(row)} | {row['subject']} | {_time(row)} |" for row in rows if "seconds" in row]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
+    given = parser.parse_args(arguments)
+    (given.out / "README.md").write_text(text(*load(given.out)))
+    print(given.out / "README.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The numbers to reach (DESIGN.md, "Numbers to reach"), each as a rule over the measured rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Row = dict
+Rows = list[Row]
+UNEQUAL = 1e-2  # share of differing spikes above which two sides did different work
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row: what is measured, the limit, and the values found, by what they were measured on."""
+
+    what: str
+    limit: float
+    at_least: bool
+    values: Callable[[Rows], dict[str, float]]
+    unit: str = "x"
+
+    def met(self, value: float) -> bool:
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+def cases(rows: Rows, **wanted) -> list[dict[str, Row]]:
+    """Cases that match, each as its rows by subject."""
+    found: dict[str, dict[str, Row]] = {}
+    asked = ("group", "neuron", "surrogate", "steps", "size", "batch", "direction", "dtype", "malloc", "against")
+    for row in rows:
+        if "seconds" in row and all(row.get(k) in (v if isinstance(v, tuple) else (v,)) for k, v in wanted.items()):
+            key = repr([row.get(name) for name in (*asked, "rate_wanted")])
+            found.setdefault(key, {})[row["subject"]] = row
+    return list(found.values())
+
+
+def speedup(case: dict[str, Row]) -> float:
+    """How many times faster we are than the other side of a case; nan where the two did different work."""
+    other = next(row for name, row in case.items() if name != "rheobase")
+    if other.get("flips", 0.0) > UNEQUAL or case["rheobase"].get("backend") == "eager":
+        return math.nan
+    return other["seconds"] / case["rheobase"]["seconds"]
+
+
+def label(row: Row) -> str:
+    parts = [row["neuron"], f"T={row['steps']}"]
+    parts += [f"N={row['size']}"] if row.get("size") else []
+    parts += [f"B={row['batch']} H={row['features']}"] if row.get("features") else []
+    parts += [f"rate {row['rate_wanted']}"] if row.get("rate_wanted") else []
+    parts += [row["against"]] if row["group"] in ("peers", "layer") else []
+    return " ".join([*parts, row.get("malloc", "")]).strip()
+
+
+def _speedups(**wanted) -> Callable[[Rows], dict[str, float]]:
+    def values(rows: Rows) -> dict[str, float]:
+        found = [c for c in cases(rows, **wanted) if "rheobase" in c and len(c) > 1]
+        return {label(c["rheobase"]): speedup(c) for c in found}
+
+    return values
+
+
+def _against_copy(way: str, factor: float = 1.0, **wanted) -> Callable[[Rows], dict[str, float]]:
+    def values(rows: Rows) -> dict[str, float]:
+        found = [c for c in cases(rows, group="copy", neuron="lif", **wanted) if "rheobase" in c and way in c]
+        return {label(c[way]): c["rheobase"]["seconds"] / (factor * c[way]["seconds"]) for c in found}
+
+    return values
+
+
+def _field(name: str, scale: float = 1.0, **wanted) -> Callable[[Rows], dict[str, float]]:
+    def values(rows: Rows) -> dict[str, float]:
+        kept = [r for r in rows if name in r and all(r.get(k) == v for k, v in wanted.items())]
+        return {_brief(row): row[name] * scale for row in kept}
+
+    return values
+
+
+def _brief(row: Row) -> str:
+    return " ".join(str(row[k]) for k in ("neuron", "dtype", "direction") if row.get(k))
+
+
+SMOOTH = ("clif", "ilif", "iplif", "problif", "probplif")  # exp, σ or tanh within the step
+BIG = {1: 2**23, 4: 2**21, 16: 2**19, 64: 2**17, 784: 10688}
+LARGE = tuple(BIG.values())
+
+TARGETS = (
+    Target(
+        "LIF forward, new output, against `x.clone()`",
+        0.8,
+        False,
+        _against_copy("x.clone()", direction="forward", malloc="fresh", size=LARGE),
+    ),
+    Target(
+        "LIF forward, memory kept, against `y.copy_(x)`",
+        1.3,
+        False,
+        _against_copy("y.copy_(x)", direction="forward", malloc="kept", size=LARGE),
+    ),
+    Target(
+        "LIF forward + backward, memory kept, against 20 bytes per element copied",
+        1.6,
+        False,
+        _against_copy("y.copy_(x)", 2.5, direction="both", malloc="kept", size=LARGE),
+    ),
+    Target(
+        "LIF forward + backward against our eager loop, 1 M neurons",
+        6,
+        True,
+        _speedups(group="eager", neuron="lif", steps=(4, 16)),
+    ),
+    Target(
+        "neurons with exp, σ or tanh against our eager loop, 1 M neurons",
+        10,
+        True,
+        _speedups(group="eager", neuron=SMOOTH, steps=(4, 16)),
+    ),
+    Target("forward + backward against SpikingJelly", 15, True, _speedups(group="peers", against="SpikingJelly")),
+    Target("forward + backward against snnTorch", 15, True, _speedups(group="peers", against="snnTorch")),
+    Target("forward + backward against Norse", 15, True, _speedups(group="peers", against="Norse")),
+    Target("LIF against torch.compile of the same loop", 4, True, _speedups(group="compile", neuron="lif")),
+    Target("CLIF against torch.compile of the same loop", 1.5, True, _speedups(group="compile", neuron="clif")),
+    Target(
+        "recurrent LIF, T=784 B=128 H=256, rate .1, both passes, against the eager loop (moonshot 8)",
+        4,
+        True,
+        _speedups(group="layer", against="eager", steps=784, rate_wanted=0.1, direction="both"),
+    ),
+    Target("one S-MNIST epoch, 60 k samples", 150, False, _field("epoch_seconds", group="epoch"), " s"),
+    Target(
+        "saved for backward, float32, per element and step",
+        4,
+        False,
+        _field("saved_bytes_per_element", subject="rheobase", dtype="float32"),
+        " B",
+    ),
+    Target(
+        "saved for backward, bfloat16, per element and step",
+        2,
+        False,
+        _field("saved_bytes_per_element", subject="rheobase", dtype="bfloat16"),
+        " B",
+    ),
+    Target(
+        "compile of one neuron's kernels, cold",
+        1,
+        False,
+        _field("seconds", group="compile", subject="rheobase (cold)"),
+        " s",
+    ),
+    Target(
+        "compile of one neuron's kernels, cached",
+        10,
+        False,
+        _field("seconds", 1e3, group="compile", subject="rheobase (cached)"),
+        " ms",
+    ),
+    Target("overhead of a call", 10, False, _field("seconds", 1e6, group="call", subject="rheobase"), " µs"),
+)
