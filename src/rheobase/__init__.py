@@ -2,6 +2,7 @@
 
 from rheobase import data, exact, layers, models, neurons, surrogate
 from rheobase.fuse.operator import backend, last_backend
+from rheobase.fuse.pack import pack_spikes
 from rheobase.layers import LeakyReadout, Recurrent, TDBatchNorm2d, TimeFlatten
 from rheobase.neurons import (
     ALIF,
@@ -50,5 +51,6 @@ __all__ = [
     "layers",
     "models",
     "neurons",
+    "pack_spikes",
     "surrogate",
 ]

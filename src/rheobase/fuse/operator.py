@@ -60,6 +60,11 @@ def backend(name: str) -> Iterator[None]:
         _requested.reset(token)
 
 
+def requested() -> str:
+    """The backend asked for by the context."""
+    return _requested.get()
+
+
 def last_backend() -> str | None:
     """What the last neuron call of this thread ran on: "eager", "cpu" or "triton" (`.copied`: x was copied first)."""
     return _last.get()
@@ -79,12 +84,15 @@ def _warn_once(text: str) -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
-def choose(program: Program | None, x: Tensor, name: str) -> str:
-    """The backend for a call of neuron `name`. Errors: RuntimeError where a named backend cannot run it."""
+def choose(program: Program | None, x: Tensor, name: str, obstacle: str | None = None) -> str:
+    """The backend for a call of neuron `name`; `obstacle`: what keeps this kind of call from being fused, if anything.
+
+    Errors: RuntimeError where a named backend cannot run it.
+    """
     asked = _requested.get()
     if asked == "eager":
         return "eager"
-    obstacle = _obstacle(program, x, name)
+    obstacle = _obstacle(program, x, name) or obstacle
     if asked == "auto":
         if obstacle is not None:
             return "eager"
@@ -138,6 +146,11 @@ class _Scan(torch.autograd.Function):
         flat = [g for g, given in zip(to_states, ctx.given, strict=True) if given]
         flat += [g for g, value in zip(to_coefficients, ctx.plain, strict=True) if value is None]
         return None, None, None, None, grad_x, *flat
+
+
+def launcher(name: str) -> type[Call]:
+    """The class that runs kernels on a backend."""
+    return {"cpu": Call}[name]
 
 
 def fused(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rheobase import surrogate as surrogates
-from rheobase.fuse import eager, operator, trace
+from rheobase.fuse import eager, library, operator, recurrent_launch, trace
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 
 State = dict[str, Tensor]
@@ -31,7 +31,7 @@ class _Definition(type):
                     raise TypeError(f"{cls.__name__}: unknown argument {name!r}{nearest(name, list(known)[1:])}")
         neuron = super().__call__(*args, **kwargs)
         if neuron.fused:
-            neuron.program()
+            neuron.__dict__["_key"] = library.register(neuron.program())
         return neuron
 
 
@@ -73,6 +73,7 @@ class Neuron(nn.Module, metaclass=_Definition):
     timed: ClassVar[tuple[str, ...]] = ()
     random: bool = False
     fused: ClassVar[bool] = True
+    _key: str | None = None
 
     def __init__(self, surrogate: surrogates.Surrogate | None):
         super().__init__()
@@ -125,11 +126,15 @@ class Neuron(nn.Module, metaclass=_Definition):
         if state and "spikes" not in state:
             raise ValueError(f"{type(self).__name__}: the state lacks spikes; hand in a state of the same layer.")
         values, clock = self._open(x, given)
-        before = state["spikes"] if state else None
-        operator.note_backend("eager")
-        drawn = eager.draw(x, clock) if self.random and uniform is None else uniform
-        loop = (weight, before)
-        spikes, last = eager.scan(self.described(), x, values, self._sliced(x, clock), drawn, loop)
+        before, coefficients = state["spikes"] if state else None, self._sliced(x, clock)
+        program = self.program() if self.fused else None
+        obstacle = recurrent_launch.obstacle(program, x)
+        if operator.choose(program, x, type(self).__name__, obstacle) == "eager":
+            operator.note_backend("eager")
+            drawn = eager.draw(x, clock) if self.random and uniform is None else uniform
+            spikes, last = eager.scan(self.described(), x, values, coefficients, drawn, (weight, before))
+        else:
+            spikes, last = recurrent_launch.fused(program, x, weight, before, values, coefficients, uniform, clock)  # type: ignore[arg-type]
         closed = self._close(last, clock, x.shape[0])
         dtype = compute_dtype(x.dtype)
         if x.shape[0]:
@@ -139,8 +144,10 @@ class Neuron(nn.Module, metaclass=_Definition):
         return spikes, closed
 
     def _check_weight(self, x: Tensor, weight: Tensor) -> None:
-        if x.dim() < 2 or weight.shape != (x.shape[-1], x.shape[-1]):
-            kind, n = type(self).__name__, x.shape[-1]
+        kind, n = type(self).__name__, x.shape[-1]
+        if x.dim() != 3:
+            raise ValueError(f"{kind}: a recurrent call needs x [T, B, n]; got shape {tuple(x.shape)}.")
+        if weight.shape != (n, n):
             raise ValueError(f"{kind}: the recurrent weight must be [{n}, {n}] for x {tuple(x.shape)}; got {tuple(weight.shape)}.")
 
     def trace(
@@ -201,6 +208,8 @@ class Neuron(nn.Module, metaclass=_Definition):
         super().__setattr__(name, value)
 
     def _run(self, x: Tensor, state: Mapping[str, Tensor] | None, uniform: Tensor | None, final: bool):
+        if torch.compiler.is_compiling() and self._key is not None:
+            return self._compiled(x, state, uniform)
         self._check(x, uniform)
         values, clock = self._open(x, state)
         program = self.program() if self.fused else None
@@ -213,6 +222,27 @@ class Neuron(nn.Module, metaclass=_Definition):
         else:
             spikes, last = operator.fused(program, x, values, coefficients, uniform, clock, final)  # type: ignore[arg-type]
         return spikes, self._close(last, clock, x.shape[0]) if final else {}
+
+    def _compiled(self, x: Tensor, state: Mapping[str, Tensor] | None, uniform: Tensor | None):
+        """The call as torch.compile sees it: one operator that its graphs can hold, the clock a tensor."""
+        zero = torch.zeros((), dtype=torch.int64)
+        if state:
+            values = [state[name] for name in self.states]
+            clock = torch.stack([state[name] if name in state else zero for name in ("t", "key")])
+        else:
+            seed = getattr(self, "seed", None)
+            drawn = torch.randint(-(2**63), 2**63 - 1, ()) if seed is None and self.random else zero + (seed or 0)
+            values, clock = [], torch.stack([zero, drawn])
+        dtype = compute_dtype(x.dtype)
+        given = self.coefficients()
+        for name in self.timed:
+            given[name] = given[name][clock[0] + torch.arange(x.shape[0])]  # type: ignore[index]
+        coefficients = [c if isinstance(c, Tensor) else torch.full((), c, dtype=dtype) for c in given.values()]
+        spikes, *last = torch.ops.rheobase.scan(self._key, x, values, coefficients, uniform, clock)
+        state = dict(zip(self.states, last, strict=True))
+        for place, name in enumerate(self._clocked()):
+            state[name] = clock[place] + (x.shape[0] if name == "t" else 0)
+        return spikes, state
 
     def _check(self, x: Tensor, uniform: Tensor | None) -> None:
         kind = type(self).__name__
