@@ -31,10 +31,12 @@ def cases(kind):
     """Ordinary networks, and strong currents of either sign in neurons apart."""
     inhibited = random_case(kind, 0, K=6, coupled=False, scale=400.0)
     inhibited.w_in = -inhibited.w_in.abs()
+    strong = 150.0 if kind == "qif" else 40.0
     return [
         inhibited,
         *(random_case(kind, seed, K=12) for seed in range(4)),
-        *(random_case(kind, seed, K=6, coupled=False, scale=40.0) for seed in range(2)),
+        *(random_case(kind, seed, K=6, coupled=False, scale=strong) for seed in range(2)),
+        *(random_case(kind, seed, N=1, inputs=1, K=3, coupled=False, scale=strong / 4) for seed in range(8)),
     ]
 
 

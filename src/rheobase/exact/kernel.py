@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
+from rheobase.exact.entry_source import ENTRY
 from rheobase.exact.errors import overflow, too_many
 from rheobase.exact.inputs import Problem
 from rheobase.exact.loop_source import LOOP, PRELUDE
 from rheobase.exact.neuron import Neuron
+from rheobase.exact.walk_source import WALK
 from rheobase.fuse import build
 
 LANES = 16  # rows are padded to whole cache lines
@@ -34,7 +36,7 @@ class _Problem(ctypes.Structure):
 def library(kind: type[Neuron], dtype: torch.dtype) -> ctypes.CDLL:
     """The compiled kernel of a kind of neuron."""
     single = "#define SINGLE\n" if dtype == torch.float32 else ""
-    source = single + PRELUDE + kind.source + LOOP
+    source = single + PRELUDE + kind.source + LOOP + WALK + ENTRY
     lib = build.library(source, f"exact_{kind.__name__.lower()}_{'f32' if single else 'f64'}")
     lib.exact_forward.restype = ctypes.c_void_p
     lib.exact_free.argtypes = [ctypes.c_void_p, ctypes.c_int64]

@@ -1,7 +1,8 @@
 """The event loop of the C kernel, shared by all neurons: forward with a log, one sweep back.
 
 Samples run on threads, neurons in SIMD lanes. The state is stored every BLOCK events; the sweep back runs each block
-forward once more into scratch. `PRELUDE + neuron.source + LOOP` is one C file.
+forward once more into scratch. `PRELUDE + neuron.source + LOOP + WALK + ENTRY` is one C file: WALK is the loop for
+neurons without coupling, ENTRY what Python calls.
 """
 
 PRELUDE = """
@@ -53,7 +54,8 @@ typedef struct {
     parcel *waiting;     /* spikes under way, latest first */
     real *marks;         /* the state before every BLOCK-th event */
     real *last;          /* the state at T */
-    int64_t n, room, reported, n_waiting, waiting_room, mark_room;
+    int64_t *starts;     /* apart: the log's length at every mark */
+    int64_t n, room, reported, n_waiting, waiting_room, mark_room, start_room;
     int status;
 } sample;
 
@@ -118,8 +120,8 @@ static int post(sample *r, double time, int64_t source) {
     return 1;
 }
 
-static int mark(const problem *p, sample *r, const real *st) {
-    const int64_t size = ROWS * p->NP, at = r->n / BLOCK;
+static int mark(const problem *p, sample *r, int64_t at, const real *st) {
+    const int64_t size = ROWS * p->NP;
     if (!grow((void **)&r->marks, &r->mark_room, (at + 1) * size, sizeof(real))) return 0;
     memcpy(r->marks + at * size, st, sizeof(real) * (size_t)size);
     return 1;
@@ -166,7 +168,7 @@ static int forward_one(const problem *p, int64_t b, sample *r, real *st, real *o
     int64_t next = 0;
     lift(p->par, p->x0 + b * PUBLIC * p->N, st, (int)p->N, (int)p->NP);
     for (;;) {
-        if (store && r->n % BLOCK == 0 && !mark(p, r, st)) return NO_MEMORY;
+        if (store && r->n % BLOCK == 0 && !mark(p, r, r->n / BLOCK, st)) return NO_MEMORY;
         const double outside = next < p->K ? times[next] : INFINITY;
         const double inside = r->n_waiting ? r->waiting[r->n_waiting - 1].time : INFINITY;
         const double coming = outside <= inside ? outside : inside, horizon = coming < p->T ? coming : p->T;
@@ -190,62 +192,17 @@ static int forward_one(const problem *p, int64_t b, sample *r, real *st, real *o
     return is_finite(p, st) ? FINE : OVERFLOW_;
 }
 
-void exact_free(sample *samples, int64_t B) {
-    for (int64_t b = 0; b < B; b++) {
-        free(samples[b].log), free(samples[b].waiting), free(samples[b].marks), free(samples[b].last);
-    }
-    free(samples);
-}
-
-/* Runs all samples; 0 when there is no memory. reported[B] and status[B] are filled. */
-sample *exact_forward(const problem *p, int store, int64_t *reported, int32_t *status) {
-    sample *samples = calloc((size_t)(p->B > 0 ? p->B : 1), sizeof(sample));
-    if (!samples) return 0;
-    #pragma omp parallel num_threads(p->threads)
-    {
-        const unsigned old = flush_on();
-        real *st = lanes(2 * ROWS * p->NP);
-        int *who = malloc(sizeof(int) * (size_t)p->N);
-        #pragma omp for schedule(dynamic)
-        for (int64_t b = 0; b < p->B; b++) {
-            sample *r = samples + b;
-            r->last = lanes(ROWS * p->NP);
-            r->status = st && who && r->last ? forward_one(p, b, r, st, st + ROWS * p->NP, who, store) : NO_MEMORY;
-            reported[b] = r->reported, status[b] = r->status;
-        }
-        free(st), free(who);
-        flush_back(old);
-    }
-    return samples;
-}
-
-/* Events without arrivals, [B, E] each, and the state at T [B, PUBLIC, N]; the arrays come filled with padding. */
-void exact_copy(const problem *p, const sample *samples, int64_t E, double *times, int64_t *ids, uint8_t *is_input,
-                int64_t *rank, real *state) {
-    int64_t *seen = calloc((size_t)p->N, sizeof(int64_t));
-    for (int64_t b = 0; b < p->B; b++) {
-        const sample *r = samples + b;
-        int64_t at = b * E;
-        memset(seen, 0, sizeof(int64_t) * (size_t)p->N);
-        for (int64_t k = 0; k < r->n; k++) {
-            const event *e = r->log + k;
-            if (e->kind == ARRIVAL) continue;
-            times[at] = e->time, ids[at] = e->id, is_input[at] = e->kind == INPUT;
-            rank[at++] = e->kind == SPIKE ? seen[e->id]++ : 0;
-        }
-        lower(p->par, r->last, state + b * PUBLIC * p->N, (int)p->N, (int)p->NP);
-    }
-    free(seen);
-}
-
 typedef struct {
     real *states;   /* [BLOCK + 1, ROWS, NP]: before each event of the block */
     real *keep;     /* [BLOCK + 1, KEEP, NP] */
     int scaled[BLOCK + 1];
     real *g;        /* [ADJOINT, NP] */
-    real *gw_in, *gw_net, *ignored;
+    real *gw_in, *gw_net;
     double *g_delays, *pulls;
-    int64_t room;
+    real *begun;    /* [BLOCK + 1, ROWS, NP], apart: at the beginning of each interval */
+    real *lane;     /* apart: states, then what is kept, of one neuron's flows within an interval */
+    int *lane_scaled;
+    int64_t lane_room, scaled_room;
 } scratch;
 
 /* Run the events [from, to) again from the mark before them; with `end` also the flow to T. */
@@ -279,7 +236,7 @@ static void event_back(const problem *p, const event *e, int64_t k, const real *
     if (e->kind == ARRIVAL) s->pulls[e->source] += pull, s->g_delays[e->id] += pull;
 }
 
-static void backward_one(const problem *p, int64_t b, const sample *r, const real *g_times, const real *g_state,
+static int backward_one(const problem *p, int64_t b, const sample *r, const real *g_times, const real *g_state,
                          scratch *s, real *work, double *g_inputs, real *g_x0) {
     const int NP = (int)p->NP, N = (int)p->N;
     int64_t at = 0;
@@ -299,43 +256,6 @@ static void backward_one(const problem *p, int64_t b, const sample *r, const rea
     }
     lift(p->par, p->x0 + b * PUBLIC * N, work, N, NP);
     lift_adjoint(p->par, work, s->g, g_x0, N, NP);
-}
-
-/* Weight gradients [pre, NP] are summed per thread, then in the order of the threads. Returns 0 without memory. */
-int exact_backward(const problem *p, const sample *samples, int64_t E, const real *g_times, const real *g_state,
-                   real *g_w_in, real *g_w_net, double *g_inputs, real *g_x0, double *g_delays) {
-    const int64_t NP = p->NP, row_in = p->inputs * NP, row_net = p->w_net ? p->N * NP : 0;
-    int64_t longest = 0;
-    int fine = 1;
-    for (int64_t b = 0; b < p->B; b++) if (samples[b].n > longest) longest = samples[b].n;
-    #pragma omp parallel num_threads(p->threads)
-    {
-        const unsigned old = flush_on();
-        scratch s;
-        s.states = lanes((BLOCK + 1) * ROWS * NP), s.keep = lanes((BLOCK + 1) * KEEP * NP), s.g = lanes(ADJOINT * NP);
-        s.gw_in = lanes(row_in), s.gw_net = lanes(row_net);
-        s.g_delays = calloc((size_t)p->N, sizeof(double)), s.pulls = calloc((size_t)longest + 1, sizeof(double));
-        real *work = lanes(ROWS * NP);
-        const int ready = s.states && s.keep && s.g && s.gw_in && s.gw_net && s.g_delays && s.pulls && work;
-        #pragma omp for schedule(static)
-        for (int64_t b = 0; b < p->B; b++) if (ready) {
-            backward_one(p, b, samples + b, g_times + b * E, g_state + b * PUBLIC * p->N, &s, work,
-                         g_inputs + b * p->K, g_x0 + b * PUBLIC * p->N);
-        }
-        #pragma omp for ordered schedule(static, 1)
-        for (int t = 0; t < omp_get_num_threads(); t++) {
-            #pragma omp ordered
-            if (!ready) fine = 0;
-            else {
-                for (int64_t i = 0; i < row_in; i++) g_w_in[i] += s.gw_in[i];
-                for (int64_t i = 0; i < row_net; i++) g_w_net[i] += s.gw_net[i];
-                for (int64_t i = 0; i < p->N; i++) g_delays[i] += s.g_delays[i];
-            }
-        }
-        free(s.states), free(s.keep), free(s.g), free(s.gw_in), free(s.gw_net), free(s.g_delays), free(s.pulls);
-        free(work);
-        flush_back(old);
-    }
-    return fine;
+    return 1;
 }
 """
