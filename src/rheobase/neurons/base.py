@@ -23,6 +23,12 @@ _notes: ContextVar[dict[str, Tensor] | None] = ContextVar("rheobase_notes", defa
 class _Definition(type):
     """Checks a neuron's arguments and its step when it is made, so that mistakes surface where they are."""
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's arguments, for help() and inspect.signature."""
+        own = inspect.signature(cls.__init__)
+        return own.replace(parameters=list(own.parameters.values())[1:])
+
     def __call__(cls, *args, **kwargs):
         known = inspect.signature(cls.__init__).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
