@@ -116,7 +116,7 @@ def _obstacle(program: Program | None, x: Tensor, name: str) -> str | None:
         return "it stands inside rb.surrogate.smooth()"
     if x.dtype not in DTYPES:
         return f"there is no kernel for {x.dtype}"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # type: ignore[attr-defined]
         return "it stands inside a torch.func transform"
     return None
 

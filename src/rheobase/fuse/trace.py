@@ -247,8 +247,8 @@ def trace(step: Step) -> Program:
     def backward(*args: Tensor):
         values, cotangents = args[: len(inputs)], args[len(inputs) :]
         last = values[len(inputs) - len(uniform) :]
-        _, pull = torch.func.vjp(lambda *a: forward(*a, *last), *values[: len(inputs) - len(uniform)])
-        return pull(cotangents)
+        pulled = torch.func.vjp(lambda *a: forward(*a, *last), *values[: len(inputs) - len(uniform)])
+        return pulled[1](cotangents)
 
     following = ["s", *(f"next:{name}" for name in step.states)]
     cotangents = ["cot:spikes", *(f"cot:{name}" for name in step.states)]

@@ -37,7 +37,7 @@ class _Definition(type):
                     raise TypeError(f"{cls.__name__}: unknown argument {name!r}{nearest(name, list(known)[1:])}")
         neuron = super().__call__(*args, **kwargs)
         if neuron.fused:
-            neuron.__dict__["_key"] = library.register(neuron.program())
+            vars(neuron)["_key"] = library.register(neuron.program())
         return neuron
 
 
@@ -85,7 +85,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         super().__init__()
         if surrogate is not None and not isinstance(surrogate, surrogates.Surrogate):
             raise TypeError(f"{type(self).__name__}: surrogate must be an rb.surrogate object; got {surrogate!r}.")
-        self.surrogate = surrogate
+        self.surrogate: surrogates.Surrogate = surrogate  # type: ignore[assignment]
 
     def coefficients(self) -> dict[str, Coefficient]:
         """What depends on parameters and constants only, computed once per call."""
@@ -98,7 +98,7 @@ class Neuron(nn.Module, metaclass=_Definition):
     def fire(self, u: Tensor, threshold: Tensor, strict: bool = False) -> Tensor:
         """Spikes where u >= threshold (strict: u > threshold), with the surrogate's gradient."""
         self.note(u=u)
-        return self.surrogate(u - threshold, strict)  # type: ignore[misc]
+        return self.surrogate(u - threshold, strict)
 
     def note(self, **tensors: Tensor) -> None:
         """Hand values of this step to `trace`, which records them; elsewhere nothing happens."""
@@ -194,10 +194,10 @@ class Neuron(nn.Module, metaclass=_Definition):
 
     def program(self) -> trace.Program:
         """The step and its vector-Jacobian product as scalar programs; traced once per kind and settings."""
-        found = self.__dict__.get("_program")
+        found = vars(self).get("_program")
         if found is None:
             found = trace.cached(self.described(), self._settings())
-            self.__dict__["_program"] = found
+            vars(self)["_program"] = found
         return found
 
     def _settings(self) -> tuple | None:
@@ -210,7 +210,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         return settings
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self.__dict__.pop("_program", None)
+        vars(self).pop("_program", None)
         super().__setattr__(name, value)
 
     def _run(self, x: Tensor, state: Mapping[str, Tensor] | None, uniform: Tensor | None, final: bool):

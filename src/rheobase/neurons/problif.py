@@ -93,11 +93,11 @@ class ProbPLIF(ProbLIF):
         super().__init__(
             tau, threshold, sigma=sigma, mix=mix, dt=dt, seed=seed, surrogate=surrogate
         )
-        start, spread = self.tau, 0.0 if tau_std == 0 else above(self, "tau_std", tau_std, 0.0)
+        spread = 0.0 if tau_std == 0 else above(self, "tau_std", tau_std, 0.0)
         del self.tau
-        self.tau = self.parameter(start, features)
+        self.tau = self.parameter(tau, features)
         if spread:
-            torch.nn.init.normal_(self.tau, start, spread)
+            torch.nn.init.normal_(self.tau, tau, spread)
 
     def decay(self):
         return torch.exp(-self.dt / self.tau.abs())
