@@ -1,0 +1,26 @@
+"""The picture at the end of a training run."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from rheobase.plots.figure import figure
+from rheobase.plots.learning import learning_curve
+from rheobase.plots.raster import raster
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def training_overview(epochs: Sequence[dict[str, Any]], spikes: Tensor, names: Sequence[str], title: str) -> "Figure":
+    """Raster of the hidden spikes of a few samples on the left, learning curve on the right.
+
+    Shapes: spikes [T, samples, neurons], one name per sample.
+    """
+    made = figure(13, 4.5)
+    left, right = made.subplots(1, 2, width_ratios=(2, 1))
+    raster(spikes, names, left)
+    learning_curve(epochs, right)
+    made.suptitle(title)
+    return made

@@ -1,0 +1,53 @@
+"""Several neurons on equal terms: same data, split and order, same initial weights, same settings, several seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rheobase.training import record
+from rheobase.training.config import Config
+from rheobase.training.loop import RECORD, train
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one neuron, one record per seed."""
+
+    neuron: str
+    records: tuple[dict[str, Any], ...]
+
+    def summary(self, quantity: str) -> tuple[float, float]:
+        """Mean and standard deviation over the seeds of a test quantity: accuracy, loss or firing_rate."""
+        values = [found["test"][quantity] for found in self.records]
+        return mean(values), stdev(values) if len(values) > 1 else 0.0
+
+
+def compare(
+    config: Config, neurons: Sequence[str], seeds: Sequence[int], folder: Path, *, command: str = "", console=None
+) -> list[Row]:
+    """Train every neuron (`name`, or `name:option=value:...`) with every seed and return one row per neuron.
+
+    A run that is already complete in `folder` is not trained again, an interrupted one goes on.
+    """
+    configs = {spec: config.with_neuron(spec) for spec in neurons}
+    rows = []
+    for spec, changed in configs.items():
+        records = []
+        for seed in seeds:
+            place = folder / f"{spec.replace(':', '-')}-seed{seed}"
+            records.append(_run(changed.but(seed=seed), place, command, console))
+        rows.append(Row(spec, tuple(records)))
+    return rows
+
+
+def _run(config: Config, folder: Path, command: str, console) -> dict[str, Any]:
+    if not folder.exists():
+        return train(config, folder, command=command, console=console)
+    found = record.read(folder / RECORD) if (folder / RECORD).exists() else None
+    if found is not None and Config.from_dict(found["config"]) != config:
+        raise ValueError(f"{folder} holds a run with other settings. Choose another --out, or delete it.")
+    if found is not None and "test" in found:
+        return found
+    return train(None, folder, resume=True, command=command, console=console)

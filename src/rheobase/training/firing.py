@@ -1,0 +1,68 @@
+"""Counts spikes while a model runs, without a line of it in the model."""
+
+from types import TracebackType
+
+import torch
+from torch import Tensor, nn
+
+from rheobase.data import valid_steps
+from rheobase.layers import LeakyReadout, Recurrent
+from rheobase.neurons import Neuron
+
+
+def spiking_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules whose output is spikes, by name: recurrent layers, and neurons not inside one or a readout."""
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, (Neuron, Recurrent))}
+    owners = [module for module in model.modules() if isinstance(module, (Recurrent, LeakyReadout))]
+    inner = {id(part) for owner in owners for part in owner.children()}
+    return {name: module for name, module in layers.items() if id(module) not in inner}
+
+
+class FiringRate:
+    """A context in which every spike of a model is counted; `rate` is the mean per neuron and step.
+
+    Set `lengths` before a batch with padding: steps after the end of a sequence do not count.
+    """
+
+    def __init__(self, model: nn.Module):
+        self.lengths: Tensor | None = None
+        self._layers = spiking_layers(model)
+        self._spikes, self._places = 0.0, 0.0
+
+    def __enter__(self) -> "FiringRate":
+        self._hooks = [layer.register_forward_hook(self._count) for layer in self._layers.values()]
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    @property
+    def rate(self) -> float:
+        """Spikes per neuron and step; not a number where nothing ran."""
+        return self._spikes / self._places if self._places else float("nan")
+
+    def _count(self, module: nn.Module, inputs: tuple, spikes: Tensor) -> None:
+        steps, batch = spikes.shape[:2]
+        valid, counted = spikes.detach().flatten(2), float(steps * batch)
+        if self.lengths is not None:
+            valid = valid * valid_steps(self.lengths, steps).unsqueeze(-1)
+            counted = float(self.lengths.sum())
+        self._spikes += float(valid.sum(dtype=torch.float64))
+        self._places += counted * valid.shape[2]
+
+
+@torch.no_grad()
+def record_spikes(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """The spikes [T, B, ...] of every spiking layer for one batch."""
+    found: dict[str, Tensor] = {}
+    hooks = [
+        layer.register_forward_hook(lambda module, inputs, spikes, name=name: found.update({name: spikes}))
+        for name, layer in spiking_layers(model).items()
+    ]
+    try:
+        model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
