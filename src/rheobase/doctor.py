@@ -89,7 +89,9 @@ def _attempt(what: str, backend: str, device: str) -> Finding:
     except Exception as error:
         return Finding(what, f"failed: {error}", False, "see the message; rb.backend('eager') works without kernels")
     took = f"{(time.perf_counter() - started) * 1e3:.0f} ms"
-    return Finding(what, f"LIF equals eager ({took})" if same else "LIF differs from eager", same, "" if same else "report this")
+    return Finding(
+        what, f"LIF equals eager ({took})" if same else "LIF differs from eager", same, "" if same else "report this"
+    )
 
 
 def text(findings: list[Finding], write: Callable[[str], None] = print) -> bool:

@@ -39,7 +39,9 @@ def load(name: str, **options) -> Neuron:
     spec.loader.exec_module(module)  # type: ignore[union-attr]
     found = getattr(module, kind, None)
     if not (isinstance(found, type) and issubclass(found, Neuron)):
-        classes = [k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Neuron) and v is not Neuron]
+        classes = [
+            k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Neuron) and v is not Neuron
+        ]
         raise ValueError(f"{path} has no neuron class {kind!r}; it has: {', '.join(classes) or 'none'}.")
     return found(**options)
 

@@ -61,7 +61,7 @@ def machine() -> str:
 
 @functools.cache
 def folder() -> pathlib.Path:
-    """The cache folder: `$RHEOBASE_CACHE`, else `~/.cache/rheobase/kernels`; a temporary folder if that is read-only."""
+    """The cache folder: `$RHEOBASE_CACHE`, else `~/.cache/rheobase/kernels`; a temporary one if that is read-only."""
     default = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rheobase" / "kernels"
     wanted = pathlib.Path(os.environ.get("RHEOBASE_CACHE") or default)
     try:
@@ -90,7 +90,9 @@ def library(source: str, name: str) -> ctypes.CDLL:
     Errors: `CompileError` with the compiler's output; `RuntimeError` where the machine has no C compiler.
     """
     if compiler() is None:
-        raise RuntimeError("rheobase: no C compiler found; install gcc or clang (or set CC), or use rb.backend('eager').")
+        raise RuntimeError(
+            "rheobase: no C compiler found; install gcc or clang (or set CC), or use rb.backend('eager')."
+        )
     key = digest(source)
     with _lock:
         if key not in _loaded:
@@ -113,7 +115,9 @@ def _compile(source: str, path: pathlib.Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".compile-", dir=path.parent) as work:
         code, out = pathlib.Path(work) / f"{path.stem}.c", pathlib.Path(work) / path.name
         code.write_text(source)
-        run = subprocess.run([str(compiler()), *flags(), str(code), "-o", str(out), "-lm"], capture_output=True, text=True)
+        run = subprocess.run(
+            [str(compiler()), *flags(), str(code), "-o", str(out), "-lm"], capture_output=True, text=True
+        )
         if run.returncode != 0 or not out.exists():
             kept = pathlib.Path(tempfile.gettempdir()) / code.name
             kept.write_text(source)

@@ -16,7 +16,7 @@ from rheobase.fuse.products import LARGEST, padded
 from rheobase.fuse.step import Coefficient, compute_dtype
 from rheobase.fuse.trace import Program
 
-CHUNK = 32  # steps between the states kept for the backward pass
+CHUNK = 16  # steps between the states kept for the backward pass
 GROUPS = 32  # at most so many sums of the weight's gradient side by side
 PARALLEL_FROM = 1 << 12  # elements of x
 LIMIT = 512  # /1024: a step that fires more computes its product densely

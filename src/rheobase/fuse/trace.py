@@ -153,7 +153,7 @@ class _Builder:
             args = [args[0], self.add("mul", args[1], float(kwargs["alpha"]))]
         if target in _COMPARE:
             return self.add(_COMPARE[target], *args, truth=True)
-        if target == "aten.div" and kwargs.get("rounding_mode") is None or target in _ARITHMETIC:
+        if target in _ARITHMETIC and kwargs.get("rounding_mode") is None:
             return self.add(_ARITHMETIC[target], *args)
         rule = _RULES.get(target)
         if rule is None:
@@ -172,7 +172,9 @@ def _clamp(b: _Builder, x: Value, low: float | None = None, high: float | None =
 
 def _power(b: _Builder, x: Value, exponent: float) -> Value:
     if exponent not in (1, 2, 3):
-        raise TraceError(f"{b.name}: dynamics uses pow with exponent {exponent}; only 1, 2 and 3, or write exp and log.")
+        raise TraceError(
+            f"{b.name}: dynamics uses pow with exponent {exponent}; only 1, 2 and 3, or write exp and log."
+        )
     return functools.reduce(lambda y, _: b.add("mul", y, x), range(int(exponent) - 1), x)
 
 
@@ -211,7 +213,10 @@ def _program(step: Step, function: Callable, inputs: list[str], outputs: list[st
                 "gradient. Return it from coefficients() and take it as an argument."
             )
         elif node.op == "call_function":
-            args = [_literal(values[a] if isinstance(a, torch.fx.Node) else a, isinstance(a, torch.fx.Node)) for a in node.args]
+            args = [
+                _literal(values[a] if isinstance(a, torch.fx.Node) else a, isinstance(a, torch.fx.Node))
+                for a in node.args
+            ]
             target = str(node.target.overloadpacket)  # type: ignore[union-attr]
             values[node] = build.call(target, args, dict(node.kwargs))
         elif node.op == "output":

@@ -154,7 +154,9 @@ class Neuron(nn.Module, metaclass=_Definition):
         if x.dim() != 3:
             raise ValueError(f"{kind}: a recurrent call needs x [T, B, n]; got shape {tuple(x.shape)}.")
         if weight.shape != (n, n):
-            raise ValueError(f"{kind}: the recurrent weight must be [{n}, {n}] for x {tuple(x.shape)}; got {tuple(weight.shape)}.")
+            raise ValueError(
+                f"{kind}: the recurrent weight must be [{n}, {n}] for x {tuple(x.shape)}; got {tuple(weight.shape)}."
+            )
 
     def trace(
         self,
@@ -234,7 +236,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         zero = torch.zeros((), dtype=torch.int64)
         if state:
             values = [state[name] for name in self.states]
-            clock = torch.stack([state[name] if name in state else zero for name in ("t", "key")])
+            clock = torch.stack([state.get(name, zero) for name in ("t", "key")])
         else:
             seed = getattr(self, "seed", None)
             drawn = torch.randint(-(2**63), 2**63 - 1, ()) if seed is None and self.random else zero + (seed or 0)
@@ -284,7 +286,7 @@ class Neuron(nn.Module, metaclass=_Definition):
                 wanted, got = tuple(x.shape[1:]), tuple(state[name].shape)
                 raise ValueError(f"{type(self).__name__}: state {name} must have shape {wanted}, as x[0]; got {got}.")
         clock = [int(state[name]) for name in clocked]
-        return [state[name] for name in self.states], (clock + [0, 0])[0:2]  # type: ignore[return-value]
+        return [state[name] for name in self.states], [*clock, 0, 0][:2]  # type: ignore[return-value]
 
     def _close(self, last: list[Tensor], clock: tuple[int, int], steps: int) -> State:
         state = dict(zip(self.states, last, strict=True))

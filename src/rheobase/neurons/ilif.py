@@ -80,9 +80,7 @@ class IPLIF(ILIF):
         surrogate: Surrogate = Rectangle(1.0),  # noqa: B008 (frozen)
         channels: int | None = None,
     ):
-        super().__init__(
-            tau, threshold, gamma_u=gamma_u, gamma_i=gamma_i, mpiu=mpiu, ciu=ciu, surrogate=surrogate
-        )
+        super().__init__(tau, threshold, gamma_u=gamma_u, gamma_i=gamma_i, mpiu=mpiu, ciu=ciu, surrogate=surrogate)
         self.w = self.parameter(-math.log(self.tau - 1), channels)
 
     def decay(self):

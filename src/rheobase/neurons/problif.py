@@ -90,9 +90,7 @@ class ProbPLIF(ProbLIF):
         features: int | tuple[int, ...] | None = None,
         tau_std: float = 0.0,
     ):
-        super().__init__(
-            tau, threshold, sigma=sigma, mix=mix, dt=dt, seed=seed, surrogate=surrogate
-        )
+        super().__init__(tau, threshold, sigma=sigma, mix=mix, dt=dt, seed=seed, surrogate=surrogate)
         spread = 0.0 if tau_std == 0 else above(self, "tau_std", tau_std, 0.0)
         del self.tau
         self.tau = self.parameter(tau, features)
