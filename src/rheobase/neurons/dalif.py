@@ -1,5 +1,7 @@
 """DALIF: separately learnable spatial and temporal decays."""
 
+from typing import Literal
+
 import torch
 
 from rheobase.neurons.base import Neuron, above, one_of
@@ -21,7 +23,7 @@ class DALIF(Neuron):
         self,
         threshold: float = 1.0,
         *,
-        activation: str = "tanh",
+        activation: Literal["tanh", "sigmoid"] = "tanh",
         learn_alpha: bool | None = None,
         learn_beta: bool | None = None,
         alpha: float | None = None,

@@ -1,5 +1,7 @@
 """KLIF: a learnable slope between the potential and the spike function."""
 
+from typing import Literal
+
 import torch
 
 from rheobase.neurons.base import ResetNeuron, above
@@ -21,7 +23,7 @@ class KLIF(ResetNeuron):
         tau: float = 2.0,
         threshold: float = 1.0,
         *,
-        reset: str = "soft",
+        reset: Literal["soft", "hard"] = "soft",
         v_reset: float = 0.0,
         detach_reset: bool = False,
         surrogate: Surrogate = ATan(2.0),  # noqa: B008 (frozen)

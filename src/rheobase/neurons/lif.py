@@ -1,5 +1,7 @@
 """LIF, the baseline."""
 
+from typing import Literal
+
 from rheobase.neurons.base import ResetNeuron, above
 from rheobase.surrogate import Rectangle, Surrogate
 
@@ -20,7 +22,7 @@ class LIF(ResetNeuron):
         tau: float = 2.0,
         threshold: float = 1.0,
         *,
-        reset: str = "soft",
+        reset: Literal["soft", "hard"] = "soft",
         v_reset: float = 0.0,
         decay_input: bool = False,
         detach_reset: bool = False,

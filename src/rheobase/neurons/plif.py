@@ -1,6 +1,7 @@
 """PLIF: a LIF neuron with a learnable time constant."""
 
 import math
+from typing import Literal
 
 import torch
 
@@ -25,8 +26,8 @@ class PLIF(ResetNeuron):
         tau: float = 2.0,
         threshold: float = 1.0,
         *,
-        variant: str = "original",
-        reset: str | None = None,
+        variant: Literal["original", "soft"] = "original",
+        reset: Literal["soft", "hard"] | None = None,
         v_reset: float = 0.0,
         detach_reset: bool | None = None,
         surrogate: Surrogate | None = None,
