@@ -163,8 +163,14 @@ def _count_saved(rows: list[dict], layers: list[Layer], x: torch.Tensor) -> None
         row["saved_bytes_per_element"] = saved_bytes(layer.call, leaf) / x.numel()
 
 
-def run(groups=GROUPS, neuron: str | None = None, quick: bool = False, patience: float = 0.0) -> list[dict]:
-    """Measure, one fresh process per case; a case that fails becomes a row with its error."""
+def run(
+    groups=GROUPS,
+    neuron: str | None = None,
+    quick: bool = False,
+    patience: float = 0.0,
+    report: record.Report = record.say,
+) -> list[dict]:
+    """Measure, one fresh process per case; a case that fails becomes a row with its error. `report` sees each case."""
     rows: list[dict] = []
     todo = [c for c in cases(groups, neuron, quick) if _possible(c)]
     for number, case in enumerate(todo, 1):
@@ -175,7 +181,7 @@ def run(groups=GROUPS, neuron: str | None = None, quick: bool = False, patience:
         except Exception as error:
             new = [{**_head(case), "subject": "/".join(case.against), "error": record.told(error)}]
         rows += new
-        record.say(number, len(todo), new)
+        report(number, len(todo), new)
     return rows
 
 
@@ -189,9 +195,8 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     parser.add_argument("--neuron", help="a neuron's name, or file.py:Class")
     record.common(parser)
     given = parser.parse_args(arguments)
-    rows = run(given.groups, given.neuron, given.quick, given.patience)
-    record.write("neurons", rows, given, sys.argv[1:] if arguments is None else arguments)
-    return rows
+    recorder = record.Recorder("neurons", given, sys.argv[1:] if arguments is None else arguments)
+    return run(given.groups, given.neuron, given.quick, given.patience, recorder.add)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import itertools
 import os
 import statistics
 import sys
@@ -88,26 +88,29 @@ def compile_times(names: list[str], repeats: int = 3) -> list[dict]:
     ]
 
 
-def run(names=neurons.NEURONS, quick: bool = False, patience: float = 0.0) -> list[dict]:
-    """Both groups; each in processes of its own."""
+def run(
+    names=neurons.NEURONS, quick: bool = False, patience: float = 0.0, report: record.Report = record.say
+) -> list[dict]:
+    """Both groups, each in processes of its own; a group that fails becomes a row with its error."""
     measure.wait_until_quiet(patience)
+    chosen, repeats = (list(names)[:2], 1) if quick else (list(names), 3)
+    jobs = {"call": lambda: _isolated_calls(quick), "compile": lambda: compile_times(chosen, repeats)}
     rows: list[dict] = []
-    with _reported("call", rows), measure.process() as call:
-        rows += call(calls, quick)
-    with _reported("compile", rows):
-        rows += compile_times(list(names)[: 2 if quick else None], 1 if quick else 3)
-    for number, row in enumerate(rows, 1):
-        record.say(number, len(rows), [row])
+    for group, job in jobs.items():
+        try:
+            new = job()
+        except Exception as error:
+            new = [{"group": group, "subject": "rheobase", "error": record.told(error)}]
+        cases = [list(group) for _, group in itertools.groupby(new, record.case)]
+        for number, case in enumerate(cases, 1):
+            report(number, len(cases), case)
+        rows += new
     return rows
 
 
-@contextlib.contextmanager
-def _reported(group: str, rows: list[dict]):
-    """A group that fails becomes a row with its error."""
-    try:
-        yield
-    except Exception as error:
-        rows.append({"group": group, "subject": "rheobase", "error": record.told(error)})
+def _isolated_calls(quick: bool) -> list[dict]:
+    with measure.process() as call:
+        return call(calls, quick)
 
 
 def main(arguments: list[str] | None = None) -> list[dict]:
@@ -115,9 +118,8 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     parser.add_argument("--neurons", nargs="+", default=neurons.NEURONS)
     record.common(parser)
     given = parser.parse_args(arguments)
-    rows = run(given.neurons, given.quick, given.patience)
-    record.write("overhead", rows, given, sys.argv[1:] if arguments is None else arguments)
-    return rows
+    recorder = record.Recorder("overhead", given, sys.argv[1:] if arguments is None else arguments)
+    return run(given.neurons, given.quick, given.patience, recorder.add)
 
 
 if __name__ == "__main__":

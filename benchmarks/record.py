@@ -11,9 +11,11 @@ import pathlib
 import platform
 import shlex
 import subprocess
+from collections.abc import Callable
 
 HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results" / "benchmarks"
+Report = Callable[[int, int, list[dict]], None]  # number of the case, how many there are, its rows
 PACKAGES = ("torch", "numpy", "spikingjelly", "snntorch", "norse", "jaxpike", "jax")
 
 
@@ -23,24 +25,33 @@ def common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS, help="folder of the results")
 
 
-def write(name: str, rows: list[dict], given: argparse.Namespace, command: list[str]) -> None:
-    """Add the rows to <out>/<name>.json, replacing those of the same case; a quick run never touches RESULTS."""
-    if given.quick and given.out == RESULTS:
-        return
-    given.out.mkdir(parents=True, exist_ok=True)
-    path = given.out / f"{name}.json"
-    old = json.loads(path.read_text()) if path.exists() else {"runs": [], "rows": []}
-    number = len(old["runs"])
-    fresh = {_case(row) for row in rows}
-    kept = [row for row in old["rows"] if _case(row) not in fresh]
-    used = {row["run"] for row in kept}
-    old["runs"].append(provenance([f"benchmarks.{name}", *command]))
-    runs = [run if n in used or n == number else None for n, run in enumerate(old["runs"])]
-    merged = [*kept, *({"run": number, **row} for row in rows)]
-    path.write_text(json.dumps({"runs": runs, "rows": merged}, indent=1) + "\n")
+class Recorder:
+    """Collects the rows of a run in <out>/<name>.json, replacing older rows of the same case, after every case.
+
+    A quick run prints only, unless it is given a folder of its own.
+    """
+
+    def __init__(self, name: str, given: argparse.Namespace, command: list[str]):
+        self.path: pathlib.Path = given.out / f"{name}.json"
+        self.silent = given.quick and given.out == RESULTS
+        old = json.loads(self.path.read_text()) if self.path.exists() else {"runs": [], "rows": []}
+        self.runs, self.rows = [*old["runs"], provenance([f"benchmarks.{name}", *command])], old["rows"]
+
+    def add(self, number: int, total: int, rows: list[dict]) -> None:
+        """Take in the rows of case `number` of `total`, and say them."""
+        say(number, total, rows)
+        fresh = {case(row) for row in rows}
+        this = len(self.runs) - 1
+        self.rows = [row for row in self.rows if case(row) not in fresh] + [{"run": this, **row} for row in rows]
+        if self.silent:
+            return
+        used = {row["run"] for row in self.rows}
+        runs = [run if n in used else None for n, run in enumerate(self.runs)]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps({"runs": runs, "rows": self.rows}, indent=1) + "\n")
 
 
-def _case(row: dict) -> str:
+def case(row: dict) -> str:
     """What makes two rows measurements of the same comparison: what was asked for, not what was found."""
     asked = ("group", "neuron", "surrogate", "steps", "size", "direction", "dtype", "malloc", "rate_wanted", "against")
     return json.dumps([row.get(name) for name in asked])

@@ -96,8 +96,10 @@ def epoch(quick: bool = False) -> list[dict]:
         return call(ours_recurrent.epoch_rows, 8 if quick else 256, measure.QUICK if quick else EFFORT)
 
 
-def run(groups=GROUPS, against=AGAINST, quick: bool = False, patience: float = 0.0) -> list[dict]:
-    """Measure, one fresh process per case; a case that fails becomes a row with its error."""
+def run(
+    groups=GROUPS, against=AGAINST, quick: bool = False, patience: float = 0.0, report: record.Report = record.say
+) -> list[dict]:
+    """Measure, one fresh process per case; a case that fails becomes a row with its error. `report` sees each case."""
     todo = [c for c in cases(against, quick) if _possible(c)] if "layer" in groups else []
     jobs = [(lambda c=c: _isolated(c), _head(c)) for c in todo]
     if "epoch" in groups:
@@ -110,7 +112,7 @@ def run(groups=GROUPS, against=AGAINST, quick: bool = False, patience: float = 0
         except Exception as error:
             new = [{**head, "subject": head["against"], "error": record.told(error)}]
         rows += new
-        record.say(number, len(jobs), new)
+        report(number, len(jobs), new)
     return rows
 
 
@@ -129,9 +131,8 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     parser.add_argument("--against", nargs="+", choices=AGAINST, default=AGAINST)
     record.common(parser)
     given = parser.parse_args(arguments)
-    rows = run(given.groups, given.against, given.quick, given.patience)
-    record.write("recurrent", rows, given, sys.argv[1:] if arguments is None else arguments)
-    return rows
+    recorder = record.Recorder("recurrent", given, sys.argv[1:] if arguments is None else arguments)
+    return run(given.groups, given.against, given.quick, given.patience, recorder.add)
 
 
 if __name__ == "__main__":
