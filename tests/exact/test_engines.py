@@ -22,6 +22,7 @@ def agree(case, tolerance=1e-9, **options):
     assert torch.equal(kernel.is_input, truth.is_input)
     assert torch.equal(kernel.rank, truth.rank)
     torch.testing.assert_close(kernel.times, truth.times, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(kernel.smallest_slope, truth.smallest_slope, rtol=1e-6, atol=tolerance)
     torch.testing.assert_close(kernel.state_at_T, truth.state_at_T, rtol=tolerance, atol=tolerance)
     for one, other in zip(got, wanted, strict=True):
         assert bool(one.isfinite().all())

@@ -35,7 +35,7 @@ def test_one_qif_neuron():
 
 
 def test_one_lif_neuron():
-    w = tensor(5.0).requires_grad_()
+    w = tensor(4.5).requires_grad_()
     t = single(exact.LIF(tau=2.0, threshold=0.8), w).first([0], 1)[0, 0]
     x = (1 + torch.sqrt(1 - 4 * 0.8 / w)) / 2
     wanted = 0.5 - 2.0 * torch.log(x)
@@ -231,3 +231,12 @@ def test_lif_gradient_grows_without_bound_where_the_slope_vanishes():
         return abs(torch.autograd.grad(single(exact.LIF(), w).first([0], 1)[0, 0], w)[0].item())
 
     assert gradient(1e-8) / gradient(1e-4) == pytest.approx(100, rel=0.05)
+
+
+def test_flat_spikes_are_reported():
+    events = single(exact.LIF(threshold=0.5), 3.0)
+    slope = 3.0 * math.exp(-2 * (events.times[1].item() - 0.5)) / 0.5 - 1
+    assert events.smallest_slope.item() == pytest.approx(slope, rel=1e-12)
+    assert single(exact.QIF(), 9.0).smallest_slope.item() == math.inf
+    with pytest.warns(RuntimeWarning, match="gradient explodes"):
+        single(exact.LIF(), 4.0 + 1e-14)

@@ -21,6 +21,7 @@ sample *exact_forward(const problem *p, int store, int64_t *reported, int32_t *s
         #pragma omp for schedule(dynamic)
         for (int64_t b = 0; b < p->B; b++) {
             sample *r = samples + b;
+            r->slope = INFINITY;
             r->last = lanes(ROWS * p->NP);
             if (!st || !who || !r->last) r->status = NO_MEMORY;
             else r->status = (p->w_net ? forward_one : forward_apart)(p, b, r, st, st + ROWS * p->NP, who, store);
@@ -34,11 +35,12 @@ sample *exact_forward(const problem *p, int store, int64_t *reported, int32_t *s
 
 /* Events without arrivals, [B, E] each, and the state at T [B, PUBLIC, N]; the arrays come filled with padding. */
 void exact_copy(const problem *p, const sample *samples, int64_t E, double *times, int64_t *ids, uint8_t *is_input,
-                int64_t *rank, real *state) {
+                int64_t *rank, real *state, double *slopes) {
     int64_t *seen = calloc((size_t)p->N, sizeof(int64_t));
     for (int64_t b = 0; b < p->B; b++) {
         const sample *r = samples + b;
         int64_t next = b * E;
+        slopes[b] = r->slope;
         memset(seen, 0, sizeof(int64_t) * (size_t)p->N);
         for (int64_t k = 0; k < r->n; k++) {
             const event *e = r->log + k;

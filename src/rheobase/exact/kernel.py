@@ -80,7 +80,7 @@ class KernelEngine:
     """Runs the C kernel, in the dtype of w_in (event times in float64)."""
 
     def forward(self, problem: Problem, store: bool) -> tuple[Any, list[torch.Tensor]]:
-        """(what `backward` needs, [times, ids, is_input, rank, state])."""
+        """(what `backward` needs, [times, ids, is_input, rank, state, slope])."""
         handed = _Handed(problem)
         B = problem.times.shape[0]
         reported, status = torch.zeros(B, dtype=torch.int64), torch.zeros(B, dtype=torch.int32)
@@ -95,7 +95,7 @@ class KernelEngine:
         out = [
             torch.full((B, E), torch.inf, dtype=torch.float64), torch.full((B, E), -1),
             torch.zeros(B, E, dtype=torch.bool), torch.zeros(B, E, dtype=torch.int64),
-            torch.empty(problem.x0.shape, dtype=problem.x0.dtype),
+            torch.empty(problem.x0.shape, dtype=problem.x0.dtype), torch.empty(B, dtype=torch.float64),
         ]
         handed.library.exact_copy(
             ctypes.byref(handed.struct), ctypes.c_void_p(samples), ctypes.c_int64(E), *map(_at, out)

@@ -75,6 +75,9 @@ class LIF(Neuron):
     def derivative(self, state: Array) -> Array:
         return np.stack([state[1] - state[0], -2 * state[1]]) / self.tau
 
+    def slope(self, state: Array) -> float:
+        return float(state[1]) / self.threshold - 1
+
     def reset(self, state: Array) -> Array:
         return np.stack([np.zeros_like(state[0]), state[1]])
 

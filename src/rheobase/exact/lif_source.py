@@ -67,6 +67,8 @@ static int may_fire(const double *par, const real *st, const real *out, int NP, 
     return found;
 }
 
+static double slope(const double *par, const real *st, int NP, int n) { return st[NP + n] / par[1] - 1; }
+
 static void reset(const double *par, real *st, int NP, int n) {
     (void)par, (void)NP;
     st[n] = 0;

@@ -56,6 +56,7 @@ typedef struct {
     real *last;          /* the state at T */
     int64_t *starts;     /* apart: the log's length at every mark */
     int64_t n, room, reported, n_waiting, waiting_room, mark_room, start_room;
+    double slope;        /* the smallest at a spike */
     int status;
 } sample;
 
@@ -110,6 +111,11 @@ static int record(sample *r, event e) {
     r->log[r->n++] = e;
     r->reported += e.kind != ARRIVAL;
     return 1;
+}
+
+static void steep(const problem *p, sample *r, const real *st, int NP, int n) {
+    const double here = slope(p->par, st, NP, n);
+    if (here < r->slope) r->slope = here;
 }
 
 static int post(sample *r, double time, int64_t source) {
@@ -185,6 +191,7 @@ static int forward_one(const problem *p, int64_t b, sample *r, real *st, real *o
             e.kind = ARRIVAL, e.source = r->waiting[--r->n_waiting].source;
             e.id = r->log[e.source].id;
         } else if (p->delays && !post(r, now + p->delays[first], r->n)) return NO_MEMORY;
+        if (first >= 0) steep(p, r, st, (int)p->NP, first);
         apply(p, &e, st);
         if (!record(r, e)) return NO_MEMORY;
     }

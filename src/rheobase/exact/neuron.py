@@ -89,6 +89,10 @@ class Neuron(abc.ABC):
     def crossing(self, state: Array) -> Array:
         """Gradient of the function whose zero is the spike, per state row, at the spike."""
 
+    def slope(self, state: Array) -> float:
+        """How steeply one neuron crosses its threshold, τ V'/θ; inf where no spike is ever flat."""
+        return float("inf")
+
     def pseudo_time(self, state: torch.Tensor, drive: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         """Time after the trial's end of the k-th spike that did not come, given the constant input `drive`."""
         raise ValueError(f"{type(self).__name__} has no pseudospikes; use QIF or Theta, or pseudospikes=False.")

@@ -16,29 +16,32 @@ from rheobase.fuse import operator as backends
 
 @dataclasses.dataclass(frozen=True)
 class Happened:
-    """Events [B, E] and the public state at T [B, rows, N]."""
+    """Events [B, E], the public state at T [B, rows, N], the smallest slope at a spike [B]."""
 
     times: torch.Tensor
     ids: torch.Tensor
     is_input: torch.Tensor
     rank: torch.Tensor
     state: torch.Tensor
+    slope: torch.Tensor
 
     def single(self) -> Happened:
-        return Happened(self.times[0], self.ids[0], self.is_input[0], self.rank[0], self.state[0])
+        """Without the batch."""
+        fields = (self.times, self.ids, self.is_input, self.rank, self.state, self.slope)
+        return Happened(*(field[0] for field in fields))
 
 
 class _Simulation(torch.autograd.Function):
     @staticmethod
     def forward(ctx, problem, engine, store, w_in, w_net, times, x0, delays):
-        kept, (times, ids, is_input, rank, state) = engine.forward(problem, store)
+        kept, (times, ids, is_input, rank, state, slope) = engine.forward(problem, store)
         ctx.problem, ctx.engine, ctx.kept = problem, engine, kept
-        ctx.mark_non_differentiable(ids, is_input, rank)
-        return times.to(w_in.dtype), ids, is_input, rank, state.to(w_in.dtype)
+        ctx.mark_non_differentiable(ids, is_input, rank, slope)
+        return times.to(w_in.dtype), ids, is_input, rank, state.to(w_in.dtype), slope
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, g_times, _ids, _is_input, _rank, g_state):
+    def backward(ctx, g_times, _ids, _is_input, _rank, g_state, _slope):
         gradients = ctx.engine.backward(ctx.problem, ctx.kept, g_times.contiguous(), g_state.contiguous())
         wanted = zip(gradients, ctx.needs_input_grad[3:], strict=True)
         return None, None, None, *(gradient.to(g_state.dtype) if want else None for gradient, want in wanted)

@@ -59,6 +59,11 @@ static int may_fire(const double *par, const real *st, const real *out, int NP, 
     return found;
 }
 
+static double slope(const double *par, const real *st, int NP, int n) {
+    (void)par, (void)st, (void)NP, (void)n;
+    return INFINITY;
+}
+
 static void reset(const double *par, real *st, int NP, int n) {
     (void)par, (void)NP;
     st[n] = 1;

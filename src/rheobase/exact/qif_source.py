@@ -165,6 +165,11 @@ static double wait(const double *par, const real *st, int NP, int n) {{
     return s < 1 ? -par[0] * log1p(-s) : INFINITY;
 }}
 
+static double slope(const double *par, const real *st, int NP, int n) {{
+    (void)par, (void)st, (void)NP, (void)n;
+    return INFINITY;
+}}
+
 static void reset(const double *par, real *st, int NP, int n) {{
     (void)par;
     st[n] = -1, st[NP + n] = 0;

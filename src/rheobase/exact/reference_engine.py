@@ -16,7 +16,7 @@ class ReferenceEngine:
     """Runs the readable reference, in float64 whatever the dtype."""
 
     def forward(self, problem: Problem, store: bool) -> tuple[Any, list[torch.Tensor]]:
-        """(what `backward` needs, [times, ids, is_input, rank, state])."""
+        """(what `backward` needs, [times, ids, is_input, rank, state, slope])."""
         nets = [self._network(problem, b) for b in range(problem.times.shape[0])]
         runs = []
         for b, net in enumerate(nets):
@@ -31,6 +31,7 @@ class ReferenceEngine:
         shape = (len(runs), max(map(len, public), default=0))
         times, ids = np.full(shape, np.inf), np.full(shape, -1)
         is_input, rank = np.zeros(shape, bool), np.zeros(shape, np.int64)
+        state, slope = np.zeros(problem.x0.shape), np.full(len(runs), np.inf)
         for b, events in enumerate(public):
             seen = np.zeros(problem.w_in.shape[0], np.int64)
             for k, event in enumerate(events):
@@ -38,10 +39,10 @@ class ReferenceEngine:
                 if event.kind == reference.SPIKE:
                     rank[b, k] = seen[event.id]
                     seen[event.id] += 1
-        state = np.zeros(problem.x0.shape)
+                    slope[b] = min(slope[b], problem.neuron.slope(event.state[:, event.id]))
         for b, (_, last) in enumerate(runs):
             state[b] = problem.neuron.lower(last)
-        out = list(map(torch.from_numpy, (times, ids, is_input, rank, state)))
+        out = list(map(torch.from_numpy, (times, ids, is_input, rank, state, slope)))
         return (nets, runs, [len(events) for events in public]), out
 
     def backward(self, problem: Problem, kept: Any, g_times: torch.Tensor, g_state: torch.Tensor) -> list[torch.Tensor]:

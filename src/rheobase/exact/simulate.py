@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -11,19 +12,24 @@ from rheobase.exact import inputs, pseudospikes
 from rheobase.exact.neuron import Neuron
 from rheobase.exact.operator import run
 
+FLAT = 1e-6  # slope at threshold below which a gradient is called exploding
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Events:
     """What happened in a simulation.
 
     Shapes: times, ids, is_input [B, E] (events in order, padded with inf, -1, False), state_at_T [B, rows, N]; without
-        B if the input had none.
+        B if the input had none; smallest_slope [B] or [].
+    smallest_slope: of all LIF spikes, τ V'/θ at the threshold. A spike's gradient grows as its inverse, without bound;
+        a RuntimeWarning says so below 1e-6. It is inf without spikes and for neurons that never cross flatly.
     """
 
     times: torch.Tensor
     ids: torch.Tensor
     is_input: torch.Tensor
     state_at_T: torch.Tensor
+    smallest_slope: torch.Tensor
     rank: torch.Tensor = dataclasses.field(repr=False)  # how many spikes of its neuron came before
     T: float
     neuron: Neuron
@@ -111,11 +117,22 @@ def simulate(
     """
     problem = inputs.check(neuron, w_in, w_net, times, ids, T, x0, delays, max_events)
     happened = run(problem)
+    _warn_of_flat_spikes(happened.slope)
     drive = _drive(problem, happened.state, layers) if pseudospikes else None
     fields = happened if problem.batched else happened.single()
     return Events(
-        fields.times, fields.ids, fields.is_input, fields.state, fields.rank, problem.T, neuron, drive
+        fields.times, fields.ids, fields.is_input, fields.state, fields.slope, fields.rank, problem.T, neuron, drive
     )
+
+
+def _warn_of_flat_spikes(slope: torch.Tensor) -> None:
+    flat = torch.nonzero(slope < FLAT)[:, 0].tolist()
+    if flat:
+        warnings.warn(
+            f"simulate: {len(flat)} samples, the first of them {flat[0]}, have a LIF spike that crosses the threshold "
+            f"with slope {slope.min().item():.3g}; its gradient explodes. Clip gradients, or use QIF.",
+            RuntimeWarning, stacklevel=3,
+        )
 
 
 def _drive(problem: inputs.Problem, state: torch.Tensor, layers: Sequence[int] | None) -> torch.Tensor:

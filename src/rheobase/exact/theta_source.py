@@ -78,6 +78,11 @@ static int may_fire(const double *par, const real *st, const real *out, int NP, 
     return found;
 }
 
+static double slope(const double *par, const real *st, int NP, int n) {
+    (void)par, (void)st, (void)NP, (void)n;
+    return INFINITY;
+}
+
 static void reset(const double *par, real *st, int NP, int n) {
     (void)par;
     st[n] = 0, st[NP + n] = 1;

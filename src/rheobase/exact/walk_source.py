@@ -47,6 +47,7 @@ static int walk(const problem *p, sample *r, const real *st, real *out, int n, d
         if (!(now + left < horizon)) break;
         if (r->n >= p->max_events) return TOO_MANY;
         flow(p->par, lane, next, 1, 0, 1, left);
+        steep(p, r, next, 1, 0);
         reset(p->par, next, 1, 0);
         memcpy(lane, next, sizeof lane);
         now += left;
