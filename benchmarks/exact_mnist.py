@@ -24,6 +24,7 @@ def main() -> None:
     for field, default in (("images", 60_000), ("epochs", 20), ("batch", 1000), ("seed", 0), ("seconds", 10**6)):
         parser.add_argument(f"--{field}", type=int, default=default)
     parser.add_argument("--lr", type=float, default=4e-3)
+    parser.add_argument("--cosine", action="store_true", help="learning rate falls to 0 over the epochs")
     parser.add_argument("--no-pseudospikes", action="store_true")
     args = parser.parse_args()
     data = load_mnist(args.folder)
@@ -32,10 +33,13 @@ def main() -> None:
     neuron = exact.Theta(tau=6 / math.pi, i0=1.25)
     model = FirstSpike(neuron, (784, 100, 100, 10), T=2.0, pseudospikes=not args.no_pseudospikes)
     optimizer = AdaBelief(model.parameters(), lr=args.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)
     start = time.perf_counter()
     for epoch in range(1, args.epochs + 1):
         loss = train_epoch(model, optimizer, x[: args.images], y[: args.images], args.batch)
         test, ordinary = accuracy(model, x_test, y_test)
+        if args.cosine:
+            schedule.step()
         spent = time.perf_counter() - start
         shares = f"test {test:.4f}, by ordinary spikes {ordinary:.4f}"
         print(f"epoch {epoch}: loss {loss:.4f}, {shares}, {spent:.0f} s", flush=True)

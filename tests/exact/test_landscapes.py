@@ -107,7 +107,7 @@ def network_line(neuron, scale, points):
 def test_lif_landscapes_jump_and_qif_landscapes_do_not():
     measured = {}
     for name, neuron, scale in (("lif", exact.LIF(), 1.6), ("qif", exact.QIF(), 2.2)):
-        coarse, fine = network_line(neuron, scale, 101), network_line(neuron, scale, 801)
+        coarse, fine = network_line(neuron, scale, 101), network_line(neuron, scale, 401)
         measured[name] = landscapes.surviving_jumps(coarse, fine, least=0.01), landscapes.fragmentation(fine)
     assert measured["lif"][0] > 0
     assert measured["qif"][0] == 0
