@@ -78,7 +78,8 @@ static inline void gather(F *out, const F *from, int64_t stride, const uint16_t 
 }
 
 /* out [rows, stride] += left [rows, inner] (rows `left_stride` apart) times right [inner, stride]. */
-static void product(F *out, const F *left, int64_t left_stride, const F *right, int64_t rows, int64_t inner, int64_t stride) {
+static void product(F *out, const F *left, int64_t left_stride, const F *right, int64_t rows, int64_t inner,
+                    int64_t stride) {
   for (int64_t at = 0; at < stride; at += %(tile)d * WIDTH) {
     int64_t row = 0;
 %(products)s
@@ -112,7 +113,9 @@ static void currents(F *cur, const S *x, const F *outgoing, const uint64_t *bits
 #define EACH_SPIKE(r, j, BODY) { \
   const uint64_t *row_ = bits + ((r) / step_rows) * bits_step + ((r) % step_rows) * words; \
   for (int64_t w_ = 0; w_ < words; w_++) \
-    for (uint64_t left_ = row_[w_]; left_; left_ &= left_ - 1) { const int64_t j = 64 * w_ + __builtin_ctzll(left_); BODY; } }
+    for (uint64_t left_ = row_[w_]; left_; left_ &= left_ - 1) { \
+      const int64_t j = 64 * w_ + __builtin_ctzll(left_); BODY; \
+    } }
 
 static int all_finite(const F *values, int64_t count) {
   F sum = 0;
@@ -123,8 +126,9 @@ static int all_finite(const F *values, int64_t count) {
 
 /* grad[j] += the rows of delta at which neuron j had fired, in order. Dense where many fired, and where delta is not
    finite, because 0 * NaN is NaN. `end` (n + 1 numbers), `list` (one per spike) and `ones` are scratch. */
-static void weight_rows(F *grad, const F *delta, const uint64_t *bits, int64_t rows, int64_t step_rows, int64_t bits_step,
-                        int64_t n, int64_t pad, int64_t limit, F *ones, int64_t *end, uint16_t *list) {
+static void weight_rows(F *grad, const F *delta, const uint64_t *bits, int64_t rows, int64_t step_rows,
+                        int64_t bits_step, int64_t n, int64_t pad, int64_t limit, F *ones, int64_t *end,
+                        uint16_t *list) {
   const int64_t words = (n + 63) / 64;
   memset(end, 0, (size_t)(n + 1) * sizeof(int64_t));
   for (int64_t r = 0; r < rows; r++) EACH_SPIKE(r, j, end[j]++)
@@ -163,8 +167,9 @@ def _gather(strip: int) -> str:
     load = " ".join(f"V {a} = o[{k}];" for k, a in enumerate(names))
     add = " ".join(f"{a} += r[{k}];" for k, a in enumerate(names))
     store = " ".join(f"o[{k}] = {a};" for k, a in enumerate(names))
+    arguments = "F *out, const F *from, int64_t stride, const uint16_t *list, int64_t count"
     return (
-        f"static inline void gather_{strip}(F *out, const F *from, int64_t stride, const uint16_t *list, int64_t count) {{\n"
+        f"static inline void gather_{strip}({arguments}) {{\n"
         f"  V *o = (V *)out; {load}\n"
         "  for (int64_t c = 0; c < count; c++) {\n"
         f"    const V *r = (const V *)(from + (int64_t)list[c] * stride); {add}\n"

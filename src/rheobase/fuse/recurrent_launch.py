@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rheobase.fuse import build, cpu, operator, recurrent
-from rheobase.fuse.launch import DTYPES, Call
+from rheobase.fuse import build, cpu, operator, recurrent, recurrent_backward
+from rheobase.fuse.launch import Call
 from rheobase.fuse.products import LARGEST, padded
 from rheobase.fuse.step import Coefficient, compute_dtype
 from rheobase.fuse.trace import Program
@@ -39,7 +39,7 @@ def kernel(program: Program, variant: cpu.Variant, backward: bool) -> Callable[[
     """The compiled forward or backward kernel; compiled at first use, then from memory or disk."""
     key = (program, variant, backward)
     if key not in _kernels:
-        source = (recurrent.backward_source if backward else recurrent.forward_source)(program, variant)
+        source = (recurrent_backward.backward_source if backward else recurrent.forward_source)(program, variant)
         pass_name = "backward" if backward else "forward"
         function = getattr(build.library(source, f"{program.step.name.lower()}-recurrent-{pass_name}"), pass_name)
         function.argtypes, function.restype = [ctypes.c_void_p], None
@@ -59,7 +59,6 @@ class Loop:
     x: Tensor
     clock: tuple[int, int]
     uniform: Tensor | None
-    limits: tuple[int, int] = (LIMIT, WEIGHT_LIMIT)
     bits: Tensor | None = None
     marks: Tensor | None = None
 
@@ -76,7 +75,8 @@ class Loop:
     def _common(self, weight: Tensor, before: Tensor | None) -> tuple[list[int], list[Tensor]]:
         """The arguments named in recurrent.COMMON, and what must stay alive."""
         outgoing = self._rows(weight.detach().T)
-        limits = self.limits if bool(torch.isfinite(weight.detach().sum())) else (DENSE, DENSE)
+        finite = bool(torch.isfinite(weight.detach().sum()))
+        limits = (LIMIT, WEIGHT_LIMIT) if finite else (DENSE, DENSE)  # 0 * NaN is NaN, and no spike is 0
         threads = torch.get_num_threads() if self.x.numel() >= PARALLEL_FROM else 1
         shape = [self.steps, self.batch, self.n, self.pad, self.block, self.groups, threads, *self.clock, CHUNK]
         tensors = [self.x, self.call.uniform, outgoing, before, self.bits, self.marks]
@@ -141,7 +141,9 @@ class Loop:
             self.call.run(function, [*common, *map(_pointer, tensors), *arguments, *map(_pointer, [*sums, *pairs])])
         else:
             grads = [grad if cot is None else cot for grad, cot in zip(grads, cots, strict=True)]
-        to_weight = None if to_outgoing is None else to_outgoing.sum(0, dtype=torch.float64)[:, : self.n].T.to(weight.dtype)
+        to_weight = None
+        if to_outgoing is not None:
+            to_weight = to_outgoing.sum(0, dtype=torch.float64)[:, : self.n].T.to(weight.dtype)
         gradients = [
             None if total is None else total.sum(0).to(value.dtype).view(value.shape)  # type: ignore[union-attr]
             for total, value in zip(sums, coefficients, strict=True)
