@@ -63,7 +63,7 @@ def scan(
     if last is None:
         dtype = compute_dtype(x.dtype)
         last = [x.new_zeros(x.shape[1:], dtype=dtype) if v is None else v.to(dtype).clone() for v in states]
-        return torch.empty_like(x), last
+        return x.clone(), last
     return torch.stack(spikes), last
 
 

@@ -139,15 +139,21 @@ class Call:
         first = self.states(states)
         last = [self.layout.empty(self.x, self.dtype, False) for _ in first] if final else []
         if spikes.numel():
-            arguments, kinds, _alive = self.coefficients(coefficients)
-            plain = [kind._replace(wanted=False) if kind.wanted else kind for kind in kinds]
-            function = kernel(self.program, self.variant(plain), backward=False)
-            pairs = [p for k, v in enumerate(first) for p in (_pointer(v), last[k].data_ptr() if final else 0)]
-            self.run(function, [*self.common(), spikes.data_ptr(), *arguments, *pairs])
+            self.launch_forward(coefficients, spikes, first, last)
         else:
             for target, source in zip(last, first, strict=False):
                 target.zero_() if source is None else target.copy_(source)
         return spikes, last
+
+    def launch_forward(
+        self, values: Sequence[Coefficient], spikes: Tensor, first: list[Tensor | None], last: list[Tensor]
+    ) -> None:
+        """Run the forward kernel; `last` is empty where the final states are not asked for."""
+        arguments, kinds, _alive = self.coefficients(values)
+        plain = [kind._replace(wanted=False) if kind.wanted else kind for kind in kinds]
+        function = kernel(self.program, self.variant(plain), backward=False)
+        pairs = [p for k, v in enumerate(first) for p in (_pointer(v), last[k].data_ptr() if last else 0)]
+        self.run(function, [*self.common(), spikes.data_ptr(), *arguments, *pairs])
 
     def variant(self, kinds: list[cpu.Kind]) -> cpu.Variant:
         drawn = self.program.step.random and self.uniform is None
@@ -168,14 +174,10 @@ class Call:
         arguments, kinds, _alive = self.coefficients(coefficients)
         wanted = [k for k, kind in enumerate(kinds) if kind.wanted]
         timed = any(kinds[k].timed for k in wanted)
-        span = self.x.shape[0] if timed else 1
-        partial = torch.zeros((len(wanted), span, self.plan.blocks), dtype=torch.float64) if wanted else NOTHING
+        partial = self._partial(len(wanted), self.x.shape[0] if timed else 1) if wanted else NOTHING
         sums = [self._buffer(kinds[k]) if k in wanted else None for k in range(len(kinds))]
         if self.x.numel():
-            function = kernel(self.program, self.variant(kinds), backward=True)
-            triples = [_pointer(v) for row in zip(first, cots, grads, strict=True) for v in row]
-            outputs = [cot.data_ptr(), grad_x.data_ptr(), partial.data_ptr()]
-            self.run(function, [*self.common(), *outputs, *arguments, *map(_pointer, sums), *triples])
+            self.launch_backward(arguments, kinds, (cot, grad_x, partial), sums, (first, cots, grads))
         else:
             for target, source in zip(grads, cots, strict=True):
                 if target is not None:
@@ -184,6 +186,20 @@ class Call:
         for place, k in enumerate(wanted):
             gradients[k] = self._gradient(coefficients[k], kinds[k], partial[place], sums[k])  # type: ignore[arg-type]
         return grad_x, grads, gradients
+
+    def launch_backward(
+        self, arguments: list, kinds: list, outputs: tuple[Tensor, ...], sums: list[Tensor | None], states: tuple
+    ) -> None:
+        """Run the backward kernel. `outputs`: cotangent of the spikes, gradient of x, partial sums; `states`: first,
+        cotangents, gradients."""
+        function = kernel(self.program, self.variant(kinds), backward=True)
+        triples = [_pointer(v) for row in zip(*states, strict=True) for v in row]
+        pointers = [tensor.data_ptr() for tensor in outputs]
+        self.run(function, [*self.common(), *pointers, *arguments, *map(_pointer, sums), *triples])
+
+    def _partial(self, count: int, span: int) -> Tensor:
+        """Where a kernel adds up the gradients of coefficients that are one number: one sum per block."""
+        return torch.zeros((count, span, self.plan.blocks), dtype=torch.float64)
 
     def _buffer(self, kind: cpu.Kind) -> Tensor | None:
         """Where a kernel adds up the gradient of a coefficient per element."""
@@ -196,7 +212,7 @@ class Call:
         """The gradient of one coefficient in its own shape and type, summed in float64."""
         if sums is None:
             row = partial[:, 0] if partial.shape[1] else partial.new_zeros(partial.shape[0])
-            return (row if kind.timed else row[0]).to(value.dtype).view(value.shape)
+            return (row if kind.timed else row[:1].sum()).to(value.dtype).view(value.shape)
         lead, shape = int(kind.timed), value.shape[int(kind.timed) :]
         dims = [lead] + ([d + lead for d in range(2, self.x.dim() - 1)] if shape != self.x.shape[2:] else [])
         return sums.sum(dims, dtype=torch.float64).to(value.dtype).view(value.shape)

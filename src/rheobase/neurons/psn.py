@@ -69,7 +69,7 @@ class PSN(Neuron):
 
     def scan(self, x: Tensor, state=None, *, uniform=None):
         """`(spikes, {})`: all steps at once. Errors: ValueError for a state, or for T other than `steps`."""
-        s = self.trace(x, state, uniform=uniform)["s"] if x.shape[:1].numel() else x
+        s = self.trace(x, state, uniform=uniform)["s"]
         operator.note_backend("eager")
         return s.to(x.dtype), {}
 
@@ -87,6 +87,6 @@ class PSN(Neuron):
             raise ValueError(f"PSN: made for steps={self.steps}; got T={x.shape[0]}.")
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         with torch.autocast(x.device.type, enabled=False):
-            h = (self.matrix(x.shape[0]).to(dtype) @ x.to(dtype).flatten(1)).view(x.shape)
+            h = (self.matrix(x.shape[0]).to(dtype) @ x.to(dtype).reshape(x.shape[0], x.shape[1:].numel())).view(x.shape)
         threshold = -self.bias.to(dtype).view(-1, *[1] * (x.dim() - 1))
         return {"u": h, "s": self.surrogate(h - threshold)}
