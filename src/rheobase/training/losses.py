@@ -19,8 +19,7 @@ def over_time(readout: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Mean readout over the valid steps, [B, classes]."""
     if lengths is None:
         return readout.mean(0)
-    valid = valid_steps(lengths, len(readout)).unsqueeze(-1)
-    return torch.where(valid, readout, torch.zeros_like(readout)).sum(0) / lengths.unsqueeze(-1)
+    return _cut(readout, lengths).sum(0) / lengths.unsqueeze(-1)
 
 
 def at_end(readout: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -34,10 +33,9 @@ def at_end(readout: Tensor, lengths: Tensor | None = None) -> Tensor:
 def every_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Sum over the steps of the negative log-likelihood of log-softmax(readout), mean over the batch."""
     steps, batch, classes = readout.shape
+    readout = readout if lengths is None else _cut(readout, lengths)  # before the logarithm: 0 times inf is no gradient
     losses = cross_entropy(readout.reshape(-1, classes), labels.repeat(steps), reduction="none").view(steps, batch)
-    if lengths is not None:
-        losses = torch.where(valid_steps(lengths, steps), losses, torch.zeros_like(losses))
-    return losses.sum() / batch
+    return (losses if lengths is None else losses * valid_steps(lengths, steps)).sum() / batch
 
 
 def last_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -48,6 +46,12 @@ def last_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None) ->
 def mean_readout(readout: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Negative log-likelihood of the readout's mean over time, mean over the batch."""
     return cross_entropy(over_time(readout, lengths), labels)
+
+
+def _cut(readout: Tensor, lengths: Tensor) -> Tensor:
+    """The readout with zeros, without gradient, after the end of each sequence."""
+    valid = valid_steps(lengths, len(readout)).unsqueeze(-1)
+    return torch.where(valid, readout, torch.zeros_like(readout))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,144 @@
+"""Runs that are killed, stopped or starved of disk: what is left is usable, and going on gives the same bits."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from rheobase.training import Interrupted, checkpoint, record, train
+
+pytest.importorskip("sklearn")
+
+from tiny import arm, config
+
+TINY = Path(__file__).with_name("tiny.py")
+
+
+def start(folder: Path, *event) -> subprocess.CompletedProcess:
+    """A run in a process of its own, to which `event` happens."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    command = [sys.executable, str(TINY), str(folder), *map(str, event)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def outcome(folder: Path) -> tuple[bytes, list, dict]:
+    """Best and last weights, metrics of every epoch (without times), test score."""
+    found = record.read(folder / "record.json")
+    rows = [{key: value for key, value in row.items() if key != "seconds"} for row in found["epochs"]]
+    weights = safetensors.torch.load_file(folder / "weights.safetensors")
+    last = checkpoint.load(folder)["model"]
+    both = {**weights, **{f"last {name}": value for name, value in last.items()}}
+    return b"".join(both[name].numpy().tobytes() for name in sorted(both)), rows, found["test"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Sums over threads depend on their number; the processes of this file have one as well."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(config(), folder)
+    return outcome(folder)
+
+
+@pytest.mark.parametrize(("event", "number"), [("batch", 6), ("write", 7)])
+def test_after_kill_9_it_goes_on_bit_for_bit(tmp_path, uninterrupted, event, number):
+    killed = start(tmp_path / "run", event, number)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    train(None, tmp_path / "run", resume=True)
+    assert outcome(tmp_path / "run") == uninterrupted
+
+
+@pytest.mark.parametrize("event", ["SIGINT", "SIGTERM"])
+def test_a_signal_leaves_a_checkpoint_in_the_middle_of_an_epoch_and_says_how_to_go_on(tmp_path, uninterrupted, event):
+    stopped = start(tmp_path / "run", event, 6)
+    assert stopped.returncode == 130, stopped.stderr
+    assert f"after batch 2 of epoch 2. Go on with: rheobase train --resume {tmp_path / 'run'}" in stopped.stdout
+    state = checkpoint.load(tmp_path / "run")["progress"]
+    assert (state["epoch"], state["position"]) == (1, 2)
+    train(None, tmp_path / "run", resume=True)
+    assert outcome(tmp_path / "run") == uninterrupted
+
+
+@pytest.mark.parametrize("number", range(1, 17))
+def test_it_goes_on_bit_for_bit_from_every_batch(tmp_path, uninterrupted, number, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed():
+        raise Killed
+
+    arm(monkeypatch.setattr, "batch", number, killed)
+    with pytest.raises(Killed):
+        train(config(), tmp_path / "run", checkpoint_seconds=0)
+    monkeypatch.undo()
+    torch.manual_seed(number)
+    train(None, tmp_path / "run", resume=True)
+    assert outcome(tmp_path / "run") == uninterrupted
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_previous_one_serves_when_asked(tmp_path, uninterrupted, monkeypatch):
+    arm(monkeypatch.setattr, "SIGINT", 6, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(Interrupted):
+        train(config(), tmp_path / "run", checkpoint_seconds=0)
+    monkeypatch.undo()
+    (tmp_path / "run/checkpoint.pt").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is truncated or corrupt.*--resume .*run --previous"):
+        train(None, tmp_path / "run", resume=True)
+    train(None, tmp_path / "run", resume=True, previous=True)
+    assert outcome(tmp_path / "run") == uninterrupted
+
+
+STATE = {"weights": torch.arange(5.0), "epoch": 3}
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: raw[:10], lambda raw: raw[:-30] + b"?" + raw[-29:]])
+def test_every_damage_to_a_checkpoint_is_noticed(tmp_path, damage):
+    checkpoint.save(tmp_path, STATE)
+    path = tmp_path / checkpoint.CURRENT
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is truncated or corrupt.*start the run again"):
+        checkpoint.load(tmp_path)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, STATE)
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(OSError, match=r"disk full while writing .*what was there before is unchanged"):
+        checkpoint.save(tmp_path, {**STATE, "epoch": 4})
+    monkeypatch.undo()
+    assert checkpoint.load(tmp_path)["epoch"] == 3
+    assert not list(tmp_path.glob("*.writing"))
+
+
+def test_the_previous_checkpoint_is_the_one_before(tmp_path):
+    for epoch in range(3):
+        checkpoint.save(tmp_path, {**STATE, "epoch": epoch})
+    assert checkpoint.load(tmp_path)["epoch"] == 2 and checkpoint.load(tmp_path, previous=True)["epoch"] == 1
+
+
+def test_nothing_to_resume_is_a_clear_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing to resume"):
+        train(None, tmp_path, resume=True)
+
+
+def test_a_second_run_does_not_overwrite_the_first(tmp_path):
+    checkpoint.save(tmp_path, STATE)
+    with pytest.raises(ValueError, match=r"already holds a run.*--resume"):
+        train(config(), tmp_path)
