@@ -6,7 +6,7 @@ import pytest
 import torch
 from networks import NEURONS, random_case, weigh
 
-from rheobase import backend
+from rheobase import backend, exact
 
 
 def solve(case, engine, **options):
@@ -88,3 +88,25 @@ def test_threads_do_not_change_results(kind):
     assert torch.equal(events.times, single.times)
     for one, other in zip(gradients, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("weight", [1e2, 1e4, 1e6, -1e2, -1e4, -1e6, -1e9])
+@pytest.mark.parametrize("kind", NEURONS)
+def test_extreme_weights_never_become_nan(kind, weight, dtype):
+    """All numbers are finite, or an error says what is wrong."""
+    w_in = torch.full((3, 2), weight, dtype=dtype).requires_grad_()
+    w_net = torch.full((3, 3), -abs(weight) / 10, dtype=dtype).requires_grad_()
+    times = torch.tensor([0.1, 0.5, 0.9], dtype=dtype).requires_grad_()
+    for net in (w_net, None):
+        try:
+            events = exact.simulate(
+                NEURONS[kind], w_in, net, times, torch.tensor([0, 1, 0]), 2.0, max_events=20_000
+            )
+        except RuntimeError as error:
+            assert "max_events" in str(error) or "overflowed" in str(error)
+            assert kind in ("lif", "qif") and weight > 0
+            continue
+        loss = events.times.sum() + torch.atan(events.state_at_T).sum()
+        for gradient in torch.autograd.grad(loss, [w_in, times]):
+            assert bool(gradient.isfinite().all())

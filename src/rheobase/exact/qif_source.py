@@ -81,7 +81,26 @@ static ALWAYS void waves(const real *I, int m, real s, int doublings, real top, 
     }}
 }}
 
-/* Returns whether (a, b) was scaled to size 1: only its direction matters, but it must not overflow. */
+/* Scale (a, b) to size 1: only its direction matters, but it must not overflow. Where q s > 20, q = sqrt(-I), cosh and
+   sinh are both exp(q s)/2 to the last digit; that factor is left out, so that no inhibition overflows. */
+static void settle(const real *st, real *out, int NP, int lo, int hi, real x, real s, int full, real *K, real *scale) {{
+    for (int n = lo; n < hi; n++) {{
+        const real a = st[n], b = st[NP + n], I = st[2 * NP + n], q = I < 0 ? SQRT(-I) : 0;
+        real c = 1, factor = 1;
+        if (q * s > 20) {{
+            const real rest = b - a / q;
+            out[n] = -x * q * rest, out[NP + n] = rest > 0 ? rest : 0;
+            factor = 4 * (real)exp(-2.0 * q * s);
+            if (full) K[n] = x * rest * rest / (2 * q);
+        }}
+        const real size = FABS(out[n]) + out[NP + n];
+        c = size > 0 ? 1 / size : 1;
+        out[n] *= c, out[NP + n] *= c;
+        if (full) K[n] *= c * c, scale[n] = c * c * factor;
+    }}
+}}
+
+/* Returns whether (a, b) was scaled; K and `scale` then hold the squares of the factors. */
 static ALWAYS int flow_(const double *par, const real *restrict st, real *restrict out, int NP, int lo, int hi,
                         double dt, int full, real *restrict keep) {{
     const real *a = st, *b = st + NP, *I = st + 2 * NP;
@@ -91,6 +110,7 @@ static ALWAYS int flow_(const double *par, const real *restrict st, real *restri
     #pragma omp simd reduction(max : peak)
     for (int n = lo; n < hi; n++) peak = FABS(I[n]) > peak ? FABS(I[n]) : peak;
     double top = (double)peak * s * s;
+    const int strong = top > 400;
     int doublings = 0;
     for (; top >= .5 && doublings < 64; doublings++) top /= 4;
     real U[CHUNK], S[CHUNK], D[CHUNK];
@@ -114,12 +134,8 @@ static ALWAYS int flow_(const double *par, const real *restrict st, real *restri
             a1[n] = an, b1[n] = bn, I1[n] = x * x * I[n];
         }}
     }}
-    if (largest < (real)HUGE_ && least > 1 / (real)HUGE_) return 0;
-    for (int n = lo; n < hi; n++) {{
-        const real c = 1 / (FABS(a1[n]) + b1[n]);
-        a1[n] *= c, b1[n] *= c;
-        if (full) scale[n] = c * c;
-    }}
+    if (!strong && largest < (real)HUGE_ && least > 1 / (real)HUGE_) return 0;
+    settle(st, out, NP, lo, hi, x, s, full, K, scale);
     return 1;
 }}
 
@@ -135,9 +151,9 @@ static void flow_adjoint(const double *par, const real *keep, int scaled, double
     const real x = (real)exp(-dt / par[0]), xx = x * x;
     const real *K = keep, *scale = keep + NP;
     real *h = g, *gI = g + NP;
-    if (scaled) for (int n = lo; n < hi; n++) h[n] *= scale[n];
     #pragma omp simd
     for (int n = lo; n < hi; n++) gI[n] = xx * gI[n] + h[n] * K[n], h[n] *= x;
+    if (scaled) for (int n = lo; n < hi; n++) h[n] *= scale[n];
 }}
 
 /* Neurons that may fire within dt: b has reached 0, or the angle is beyond the first half turn. */
