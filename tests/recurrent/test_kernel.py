@@ -40,7 +40,10 @@ def test_random_inputs(name):
     assert (one - two).abs().max() <= 2e-5 * one.abs().max()
 
 
-@pytest.mark.parametrize("shape", [(0, 3, 17), (1, 1, 1), (1, 3, 17), (63, 1, 256), (63, 3, 1), (5, 33, 70), (9, 40, 256)])
+SIZES = [(0, 3, 17), (1, 1, 1), (1, 3, 17), (63, 1, 256), (63, 3, 1), (5, 33, 70), (9, 40, 256)]
+
+
+@pytest.mark.parametrize("shape", SIZES)
 @pytest.mark.parametrize("name", ["lif", "ilif", "probplif"])
 def test_sizes(name, shape):
     neuron = cases.make(name, shape[-1])

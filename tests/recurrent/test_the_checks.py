@@ -25,7 +25,7 @@ BACKWARD = {
     "initial spikes left out of the weight's gradient": ("if (t0 == 0 && before)", "if (0)"),
     "the first step of a chunk left out": ("t0 == 0 ? 1 : t0", "t0 + 1"),
     "all chunks start from the first": ("marks + ((c * ", "marks + ((0 * "),
-    "a step's gradient of a coefficient counted twice": ("memset(q + 0 * pad, 0, (size_t)n", "memset(q + 0 * pad, 0, 0 * n"),
+    "a coefficient's gradient counted twice": ("memset(q + 0 * pad, 0, (size_t)n", "memset(q + 0 * pad, 0, 0 * n"),
 }
 
 
