@@ -211,6 +211,15 @@ class Neuron(nn.Module, metaclass=_Definition):
             return None
         return settings
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: everything but the traced program, which is traced again where it is needed."""
+        return {name: value for name, value in vars(self).items() if name not in ("_program", "_key")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.fused:
+            vars(self)["_key"] = library.register(self.program())
+
     def __setattr__(self, name: str, value: Any) -> None:
         vars(self).pop("_program", None)
         super().__setattr__(name, value)
