@@ -70,3 +70,12 @@ def test_mistakes_are_named():
         exact.feedforward(case.neuron, weights, case.times, case.ids, case.T, x0=[None])
     with pytest.raises(ValueError, match="ids must lie"):
         exact.feedforward(case.neuron, [weights[0], weights[0]], case.times, case.ids, case.T)
+
+
+@pytest.mark.parametrize("kind", ["theta", "qif"])
+def test_pseudospikes_of_empty_batches_and_trials(kind):
+    case = random_case(kind, 0, B=0)
+    assert case.run(pseudospikes=True).first([0, 1], 3).shape == (0, 2, 3)
+    silent = exact.simulate(case.neuron, case.w_in, case.w_net, torch.zeros(0).double(), [], 1.0, pseudospikes=True)
+    times = silent.first(range(6), 3)
+    assert bool(times.isfinite().all()) and bool((times.diff() > 0).all()) and bool((times[:, 0] >= 1.0).all())

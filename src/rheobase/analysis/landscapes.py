@@ -161,12 +161,13 @@ def _neighbours(values: Tensor) -> tuple[Tensor, Tensor]:
 
 def _changes(traces: list[Trace], shape: tuple[int, ...]) -> tuple[Tensor | None, Tensor | None]:
     """(the order of events changed, the number of some neuron's events changed) between neighbours."""
-    if any(trace is None for trace in traces):
+    known = [trace for trace in traces if trace is not None]
+    if len(known) < len(traces):
         return None, None
     n = shape[-1]
-    pairs = [(i, i + 1) for i in range(len(traces)) if i % n != n - 1]
-    counts = [not torch.equal(_sorted(traces[i]), _sorted(traces[j])) for i, j in pairs]
-    moved = [traces[i].shape != traces[j].shape or not torch.equal(traces[i], traces[j]) for i, j in pairs]
+    pairs = [(known[i], known[i + 1]) for i in range(len(known)) if i % n != n - 1]
+    counts = [not torch.equal(_sorted(one), _sorted(other)) for one, other in pairs]
+    moved = [not torch.equal(one, other) for one, other in pairs]
     wanted = (*shape[:-1], n - 1)
     orders = torch.tensor(moved).reshape(wanted) & ~torch.tensor(counts).reshape(wanted)
     return orders, torch.tensor(counts).reshape(wanted)

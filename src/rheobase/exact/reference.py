@@ -112,7 +112,7 @@ def _after(net: Network, event: Event) -> Array:
 @dataclasses.dataclass
 class Gradients:
     w_in: Array
-    w_net: Array | None
+    w_net: Array
     x0: Array
     times: Array
     delays: Array
@@ -120,9 +120,9 @@ class Gradients:
 
 def backward(net: Network, log: list[Event], last: Array, g_times: Array, g_last: Array) -> Gradients:
     """One sweep back: gradients of the loss, given those of the reported event times and of the inner state at T."""
+    N = net.w_in.shape[0]
     out = Gradients(
-        np.zeros_like(net.w_in), None if net.w_net is None else np.zeros_like(net.w_net),
-        np.zeros_like(net.x0), np.zeros_like(net.times), np.zeros(net.w_in.shape[0]),
+        np.zeros_like(net.w_in), np.zeros((N, N)), np.zeros_like(net.x0), np.zeros_like(net.times), np.zeros(N)
     )
     at_spike = np.zeros(len(log))
     at_spike[[k for k, event in enumerate(log) if event.kind != ARRIVAL]] = g_times
@@ -154,11 +154,11 @@ def _event_adjoint(net: Network, event: Event, g: Array, pull: float, out: Gradi
         if event.kind != INPUT:
             moved[:, event.id] = g_w[event.id] = 0.0
         target[:, event.id] += g_w
-        pull += moved.sum()
+        pull += float(moved.sum())
     if event.kind == SPIKE:
         n, before = event.id, before.copy()
         state, g_n = event.state[:, n], neuron.reset_adjoint(g[:, n])
-        pull += g_n @ neuron.derivative(state) - g[:, n] @ neuron.derivative(neuron.reset(state))
+        pull += float(g_n @ neuron.derivative(state) - g[:, n] @ neuron.derivative(neuron.reset(state)))
         slope = neuron.crossing(state)
         before[:, n] = g_n - slope * pull / (slope @ neuron.derivative(state))
     return before, pull

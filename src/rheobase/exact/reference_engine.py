@@ -59,7 +59,7 @@ class ReferenceEngine:
         times = np.zeros((len(sums), K))
         for b, one in enumerate(sums):
             times[b, : len(one.times)] = one.times
-        w_net = sum((one.w_net for one in sums), np.zeros((N, N))) if problem.w_net is not None else np.zeros((N, N))
+        w_net = sum((one.w_net for one in sums), np.zeros((N, N)))
         w_in = sum((one.w_in for one in sums), np.zeros(problem.w_in.shape))
         x0 = np.stack([one.x0 for one in sums]) if sums else np.zeros(problem.x0.shape)
         delays = sum((one.delays for one in sums), np.zeros(N))
@@ -67,12 +67,14 @@ class ReferenceEngine:
 
     @staticmethod
     def _network(problem: Problem, b: int) -> reference.Network:
-        def array(value):
-            return None if value is None else value.detach().double().numpy()
+        def array(value: torch.Tensor) -> np.ndarray:
+            return value.detach().double().numpy()
 
         times = array(problem.times[b])
         kept = int((times < problem.T).sum())
+        w_net = None if problem.w_net is None else array(problem.w_net)
+        delays = None if problem.delays_net is None else array(problem.delays_net)
         return reference.Network(
-            problem.neuron, array(problem.w_in), array(problem.w_net), times[:kept], problem.ids[b, :kept].numpy(),
-            problem.T, array(problem.x0[b]), array(problem.delays_net),
+            problem.neuron, array(problem.w_in), w_net, times[:kept], problem.ids[b, :kept].numpy(), problem.T,
+            array(problem.x0[b]), delays,
         )

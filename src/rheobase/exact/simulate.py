@@ -49,7 +49,7 @@ class Events:
         end = torch.cat([times, times.new_full((len(times), 1), torch.inf)], dim=1)
         found = end.gather(1, table.flatten(1)).view(table.shape)
         if self.drive is not None:
-            pseudo, missing = self._pseudo(state, outputs, count), table == times.shape[1]
+            pseudo, missing = self._pseudo(self.drive, state, outputs, count), table == times.shape[1]
             found = torch.where(missing, pseudo, found)
         return found if batched else found[0]
 
@@ -79,10 +79,12 @@ class Events:
         table[sample, ids[sample, place], rank[sample, place]] = place
         return table
 
-    def _pseudo(self, state: torch.Tensor, outputs: torch.Tensor, count: int) -> torch.Tensor:
-        ordinary = self.counts().view(len(state), -1)[:, outputs, None]
+    def _pseudo(
+        self, drive: torch.Tensor, state: torch.Tensor, outputs: torch.Tensor, count: int
+    ) -> torch.Tensor:
+        ordinary = self.counts().view(len(state), state.shape[-1])[:, outputs, None]
         index = (torch.arange(1, count + 1) - ordinary).clamp(min=1).movedim(-1, 0).to(state.dtype)
-        later = self.neuron.pseudo_time(state[..., outputs], self.drive[:, outputs], index)
+        later = self.neuron.pseudo_time(state[..., outputs], drive[:, outputs], index)
         return self.T + later.movedim(0, -1)
 
 
