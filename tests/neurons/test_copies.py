@@ -22,9 +22,10 @@ def test_a_duplicate_gives_the_same_spikes(duplicate):
 
 
 def test_changing_a_setting_changes_the_kernel():
-    x = torch.tensor([[0.9], [0.9]])
+    x = torch.tensor([[1.5], [0.8], [0.0]])  # soft: v = .5, then u = 1.05; hard: u = .8
     neuron = rb.LIF()
-    assert neuron(x).tolist() == [[0.0], [1.0]]
+    compiled_as = neuron._key
+    assert neuron(x).tolist() == [[1.0], [1.0], [0.0]]
     neuron.reset = "hard"
-    y = torch.tensor([[1.5], [0.6], [0.7]])
-    assert neuron(y).tolist() == [[1.0], [0.0], [1.0]]
+    assert neuron(x).tolist() == [[1.0], [0.0], [0.0]]
+    assert neuron._key != compiled_as

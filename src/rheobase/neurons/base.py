@@ -221,8 +221,10 @@ class Neuron(nn.Module, metaclass=_Definition):
             vars(self)["_key"] = library.register(self.program())
 
     def __setattr__(self, name: str, value: Any) -> None:
-        vars(self).pop("_program", None)
         super().__setattr__(name, value)
+        if "_key" in vars(self) and name != "training":  # a setting of a finished neuron: its step may have changed
+            vars(self).pop("_program", None)
+            vars(self)["_key"] = library.register(self.program())
 
     def _run(self, x: Tensor, state: Mapping[str, Tensor] | None, uniform: Tensor | None, final: bool):
         if torch.compiler.is_compiling() and self._key is not None:
