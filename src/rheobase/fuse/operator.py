@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rheobase.fuse import build
+from rheobase.fuse import build, gpu
+from rheobase.fuse.gpu import GpuCall
 from rheobase.fuse.launch import DTYPES, Call
 from rheobase.fuse.step import Coefficient
 from rheobase.fuse.trace import Program
@@ -101,12 +102,24 @@ def choose(program: Program | None, x: Tensor, name: str, obstacle: str | None =
                 return "cpu"
             _warn_once("rheobase: no C compiler found, so neurons run eager, many times slower; install gcc or clang.")
             return "eager"
-        return "triton" if x.device.type == "cuda" else "eager"
+        return _choose_gpu(program, x, name)
     if obstacle is not None:
         raise RuntimeError(f"{name}: backend {asked!r} cannot run this call: {obstacle}. Use rb.backend('auto').")
     if asked == "cpu" and x.device.type != "cpu":
         raise RuntimeError(f"{name}: backend 'cpu' needs x on the CPU; it is on {x.device}.")
+    if asked == "triton" and (why := gpu.obstacle(program, x)) is not None:  # type: ignore[arg-type]
+        raise RuntimeError(f"{name}: backend 'triton' cannot run this call: {why}. Use rb.backend('auto').")
     return asked
+
+
+def _choose_gpu(program: Program | None, x: Tensor, name: str) -> str:
+    """"triton" for x on a GPU that has kernels for it, else "eager"; says so once where that could be changed."""
+    if x.device.type != "cuda":
+        return "eager"
+    why = gpu.obstacle(program, x)  # type: ignore[arg-type]
+    if why is not None:
+        _warn_once(f"rheobase: {name} runs eager on {x.device}, many times slower: {why}.")
+    return "eager" if why is not None else "triton"
 
 
 def _obstacle(program: Program | None, x: Tensor, name: str) -> str | None:
@@ -127,6 +140,7 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(ctx, call: Call, states: Sequence, coefficients: Sequence, final: bool, x: Tensor, *tensors: Tensor):
         ctx.program, ctx.clock, ctx.given = call.program, call.clock, [v is not None for v in states]
+        ctx.launcher = type(call)
         ctx.plain = [None if isinstance(c, Tensor) else c for c in coefficients]
         ctx.save_for_backward(x, call.uniform, *tensors)
         ctx.set_materialize_grads(False)
@@ -141,7 +155,7 @@ class _Scan(torch.autograd.Function):
         states = [next(saved) if given else None for given in ctx.given]
         coefficients = [next(saved) if value is None else value for value in ctx.plain]
         cots = grads[1:] or [None] * len(states)
-        call = Call(ctx.program, x, ctx.clock, uniform)
+        call = ctx.launcher(ctx.program, x, ctx.clock, uniform)
         grad_x, to_states, to_coefficients = call.backward(states, coefficients, grads[0], cots)
         flat = [g for g, given in zip(to_states, ctx.given, strict=True) if given]
         flat += [g for g, value in zip(to_coefficients, ctx.plain, strict=True) if value is None]
@@ -150,7 +164,7 @@ class _Scan(torch.autograd.Function):
 
 def launcher(name: str) -> type[Call]:
     """The class that runs kernels on a backend."""
-    return {"cpu": Call}[name]
+    return {"cpu": Call, "triton": GpuCall}[name]
 
 
 def fused(
@@ -161,10 +175,11 @@ def fused(
     uniform: Tensor | None,
     clock: tuple[int, int],
     final: bool,
+    name: str = "cpu",
 ) -> tuple[Tensor, list[Tensor]]:
-    """Spikes and, if `final`, the states at the end, by the fused kernel."""
-    call = Call(program, x, clock, uniform)
-    note_backend("cpu", call.layout.copied)
+    """Spikes and, if `final`, the states at the end, by the fused kernel of backend `name`."""
+    call = launcher(name)(program, x, clock, uniform)
+    note_backend(name, call.layout.copied)
     if torch.is_grad_enabled():
         tensors = [v for v in (*states, *coefficients) if isinstance(v, Tensor)]
         if x.requires_grad or any(t.requires_grad for t in tensors):

@@ -233,13 +233,14 @@ class Neuron(nn.Module, metaclass=_Definition):
         values, clock = self._open(x, state)
         program = self.program() if self.fused else None
         coefficients = self._sliced(x, clock)
-        if operator.choose(program, x, type(self).__name__) == "eager":
+        chosen = operator.choose(program, x, type(self).__name__)
+        if chosen == "eager":
             operator.note_backend("eager")
             if self.random and uniform is None:
                 uniform = eager.draw(x, clock)
             spikes, last = eager.scan(self.described(), x, values, coefficients, uniform)
         else:
-            spikes, last = operator.fused(program, x, values, coefficients, uniform, clock, final)  # type: ignore[arg-type]
+            spikes, last = operator.fused(program, x, values, coefficients, uniform, clock, final, chosen)  # type: ignore[arg-type]
         return spikes, self._close(last, clock, x.shape[0]) if final else {}
 
     def _compiled(self, x: Tensor, state: Mapping[str, Tensor] | None, uniform: Tensor | None):

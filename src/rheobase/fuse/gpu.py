@@ -1,0 +1,241 @@
+"""Runs the generated Triton kernels on tensors, and compiles them ahead of time for GPUs that are not here."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rheobase.fuse import build, gpu_source
+from rheobase.fuse.gpu_source import Kind, Variant
+from rheobase.fuse.launch import DTYPES, Call
+from rheobase.fuse.step import Coefficient, coefficient_shape
+from rheobase.fuse.tprint import NOT_INTERPRETED
+from rheobase.fuse.trace import Program
+
+CHUNKS = (4, 8, 16)
+WARP = 32
+OPTIONS = {"enable_fp_fusion": False}
+
+_modules: dict[str, ModuleType] = {}
+
+
+@functools.cache
+def interpreting() -> bool:
+    """Whether Triton runs kernels in its interpreter, on the CPU (TRITON_INTERPRET=1 before triton is imported)."""
+    import triton
+
+    return not isinstance(triton.jit(interpreting.__wrapped__), triton.JITFunction)
+
+
+def obstacle(program: Program, x: Tensor) -> str | None:
+    """Why the GPU kernels cannot run this call, or None."""
+    if x.dtype == torch.float64:
+        return "GPU kernels compute in float32; there is none for float64"
+    if importlib.util.find_spec("triton") is None:
+        return "triton is not installed (pip install triton)"
+    if x.device.type == "cuda":
+        return None
+    if x.device.type != "cpu" or not interpreting():
+        return f"x is on {x.device}, not on a GPU, and Triton's interpreter (TRITON_INTERPRET=1) is off"
+    refused = NOT_INTERPRETED & {node.op for graph in (program.forward, program.backward) for node in graph.nodes}
+    return f"Triton's interpreter has no {', '.join(sorted(refused))}" if refused else None
+
+
+def load(source: str, name: str) -> ModuleType:
+    """The module of a generated source, from a file in the kernel cache: Triton reads the text of its functions there.
+
+    The file is named by its content, written under a private name and renamed; a damaged one is written again.
+    """
+    key = hashlib.sha256(source.encode()).hexdigest()[:24]
+    if key not in _modules:
+        path = build.folder() / f"{name}-{key}.py"
+        if not path.exists() or path.read_text() != source:
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".py", delete=False) as file:
+                file.write(source)
+            os.replace(file.name, path)
+        spec = importlib.util.spec_from_file_location(f"rheobase_kernel_{key}", path)
+        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+        _modules[key] = module
+    return _modules[key]
+
+
+def kernel(program: Program, variant: Variant, backward: bool) -> Any:
+    """The Triton function of the forward or backward kernel; it compiles itself per type and alignment when called."""
+    key = ("triton", variant, backward)
+    found = program.kernels.get(key)
+    if found is None:
+        source = (gpu_source.backward_source if backward else gpu_source.forward_source)(program, variant)
+        name = "backward" if backward else "forward"
+        found = getattr(load(source, f"{program.step.name.lower()}-{name}"), name)
+        program.kernels[key] = found
+    return found
+
+
+class Shape(NamedTuple):
+    """Neurons per program, warps per program, and steps per chunk of the backward pass."""
+
+    block: int
+    warps: int
+    chunk: int
+
+
+def chunk_length(program: Program, steps: int) -> int:
+    """Steps per chunk of the backward pass: the smallest length that holds all of them, at most 16.
+
+    At most 8 with several states: more take registers, and Triton's compiler takes time cubed in the unrolled steps
+    (CLIF, GLIF and ILIF: 8 to 14 s for 16 steps, 2 to 4 s for 8).
+    """
+    lengths = [n for n in CHUNKS if n < 16 or len(program.step.states) < 2]
+    return next((length for length in lengths if steps <= length), lengths[-1])
+
+
+def shape(program: Program, dtype: str, neurons: int, steps: int, backward: bool) -> Shape:
+    """How the grid is cut, for enough bytes in flight and no spilled registers.
+
+    Forward a thread reads 16 bytes at once. Backward it holds the states and x of a chunk, about 128 numbers. With few
+    neurons a thread takes one, so that every multiprocessor has work.
+    """
+    chunk, each = chunk_length(program, steps), 4 if dtype == "float32" else 8
+    if backward:
+        room = 128 // (chunk * (len(program.step.states) + 1))
+        each = max(1, min(each, 1 << max(room.bit_length() - 1, 0)))
+    if neurons >= 1 << 15:
+        each = each if neurons >= each << 15 else 1
+        return Shape(4 * WARP * each, 4, chunk)
+    return Shape(WARP, 1, chunk)
+
+
+def marks(program: Program, steps: int) -> int:
+    """How many times the backward pass over so many steps writes all states to scratch."""
+    return max(-(-steps // chunk_length(program, steps)) - 1, 0)
+
+
+def scratch_bytes(program: Program, steps: int, neurons: int) -> int:
+    """Bytes that one backward call on x [steps, neurons] borrows: the states before every chunk but the first.
+
+    A call of a random neuron whose clock is no multiple of 4 counts up to 3 steps more.
+    """
+    return 4 * marks(program, steps) * len(program.step.states) * neurons
+
+
+class GpuCall(Call):
+    """One call of a neuron's Triton kernels on x: forward or backward."""
+
+    __slots__ = ()
+
+    def coefficients(self, values: Sequence[Coefficient]) -> tuple[list, list, list]:
+        """Arguments (as a list of dicts, by name) and kinds of the coefficients."""
+        pairs = [self._coefficient(*pair) for pair in zip(self.program.step.coefficients, values, strict=True)]
+        return [arguments for arguments, _ in pairs], [kind for _, kind in pairs], []
+
+    def _coefficient(self, name: str, value: Coefficient) -> tuple[dict[str, Any], Kind]:
+        if not isinstance(value, Tensor):
+            return {f"c_{name}": float(value)}, Kind()
+        timed = name in self.program.step.timed
+        place = coefficient_shape(self.program.step, name, value, self.x)
+        data = value.detach().to(self.x.device, self.dtype).contiguous()
+        kind = Kind(bool(place), timed, value.requires_grad, held=True)
+        if not place:
+            return {f"at_{name}": data}, kind
+        rows = [self.layout.spread(row, self.x) for row in (data if timed else (data,))]
+        data = torch.stack([row[0].flatten() for row in rows]) if timed else rows[0][0]
+        return {f"at_{name}": data, f"inner_{name}": rows[0][1], f"size_{name}": rows[0][2]}, kind
+
+    @property
+    def neurons(self) -> int:
+        return self.layout.rows * self.layout.length
+
+    @property
+    def lead(self) -> int:
+        """Steps since the last multiple of four of the clock, before which random numbers are not drawn."""
+        return self.clock[0] % 4 if self.program.step.random and self.uniform is None else 0
+
+    def cut(self, backward: bool) -> Shape:
+        return shape(self.program, DTYPES[self.x.dtype], self.neurons, self.x.shape[0] + self.lead, backward)
+
+    def shared(self) -> dict[str, Any]:
+        """The arguments that both kernels take, coefficients and states aside."""
+        found: dict[str, Any] = {"x_in": self.walked.detach(), "steps": self.x.shape[0], "total": self.neurons}
+        found |= {"length": self.layout.length, "x_step": self.layout.x_step, "x_row": self.layout.x_row}
+        if self.uniform is not None:
+            found["uniform_in"] = self.uniform
+        elif self.program.step.random:
+            found |= {"clock": self.clock[0], "key": self.clock[1]}
+            found |= {"swap_p": self.plan.swap[0], "swap_c": self.plan.swap[1]}
+        return found | {"FLAT": self.layout.rows == 1, "WIDE": self.neurons >= 1 << 31}
+
+    def launch(self, backward: bool, kinds: list[Kind], arguments: dict[str, Any]) -> None:
+        """Run a kernel on the device of x."""
+        drawn = self.program.step.random and self.uniform is None
+        variant = Variant(DTYPES[self.x.dtype], tuple(kinds), drawn, interpreting())
+        cut, function = self.cut(backward), kernel(self.program, variant, backward)
+        constants = {"BLOCK": cut.block} | ({"CHUNK": cut.chunk} if backward else {})
+        grid = (-(-self.neurons // cut.block),)
+        device = torch.cuda.device(self.x.device) if self.x.is_cuda else contextlib.nullcontext()
+        with device:
+            function[grid](**self.shared(), **arguments, **constants, num_warps=cut.warps, **OPTIONS)
+
+    def launch_forward(
+        self, values: Sequence[Coefficient], spikes: Tensor, first: list[Tensor | None], last: list[Tensor]
+    ) -> None:
+        given, kinds, _ = self.coefficients(values)
+        arguments = {"spikes_out": spikes} | _merged(given)
+        for k, name in enumerate(self.program.step.states):
+            arguments |= {f"first_{name}": first[k], f"last_{name}": last[k] if last else None}
+        self.launch(False, [kind._replace(wanted=False) for kind in kinds], arguments)
+
+    def launch_backward(
+        self, arguments: list, kinds: list, outputs: tuple[Tensor, ...], sums: list[Tensor | None], states: tuple
+    ) -> None:
+        step, (cot, grad_x, partial) = self.program.step, outputs
+        borrowed = scratch_bytes(self.program, self.x.shape[0] + self.lead, self.neurons)
+        scratch = torch.empty(borrowed // 4, dtype=self.dtype, device=self.x.device)
+        found = _merged(arguments) | {"cot_in": cot.detach(), "to_x_out": grad_x, "marks": scratch, "partial": partial}
+        found |= {f"sums_{name}": s for name, s in zip(step.coefficients, sums, strict=True) if s is not None}
+        for name, *row in zip(step.states, *states, strict=True):
+            found |= {f"{side}_{name}": value for side, value in zip(("first", "cot", "grad"), row, strict=True)}
+        self.launch(True, kinds, found)
+        if partial.numel():
+            partial[..., 0] = partial.sum(-1)
+
+    def _partial(self, count: int, span: int) -> Tensor:
+        programs = -(-self.neurons // self.cut(True).block)
+        return torch.zeros((count, span, programs), dtype=torch.float64, device=self.x.device)
+
+
+def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def compile_ahead(program: Program, variant: Variant, capability: int, backward: bool = False, steps: int = 32) -> str:
+    """PTX of a kernel for a GPU that need not be here: `capability` 80 for sm_80, 90 for sm_90.
+
+    For many neurons, T = `steps`, all states given, aligned addresses. Errors: RuntimeError in Triton's interpreter.
+    """
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+
+    if interpreting():
+        raise RuntimeError("compile_ahead: Triton's interpreter is on; unset TRITON_INTERPRET before importing triton.")
+    cut = shape(program, variant.dtype, 1 << 22, steps, backward)
+    types = (gpu_source.backward_arguments if backward else gpu_source.forward_arguments)(program, variant)
+    constants = {"BLOCK": cut.block, "FLAT": True, "WIDE": False} | ({"CHUNK": cut.chunk} if backward else {})
+    aligned = {(place,): [["tt.divisibility", 16]] for place, name in enumerate(types) if _aligned(name, types[name])}
+    source = ASTSource(kernel(program, variant, backward), types, constants, aligned)
+    options = {"num_warps": cut.warps, **OPTIONS}
+    return compile(source, target=GPUTarget("cuda", capability, WARP), options=options).asm["ptx"]
+
+
+def _aligned(name: str, kind: str) -> bool:
+    return kind.startswith("*") or name in ("total", "length", "x_step", "x_row")
