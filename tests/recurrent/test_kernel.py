@@ -159,6 +159,8 @@ def test_saved_is_one_bit_per_spike():
     loop.forward(torch.zeros(128, 128), None, [None, None], list(neuron.coefficients().values()), keep=True)
     assert loop.bits.nbytes * 8 == x.numel()
     assert loop.marks.nbytes == 2 * x.nbytes / recurrent_launch.CHUNK
+    longer = recurrent_launch.Loop(neuron.program(), torch.randn(640, 80, 128), (0, 0), None)
+    assert loop.scratch() < longer.scratch() < 2**20
 
 
 class Graded(rb.Neuron):

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from rheobase.fuse import build, cpu, operator, recurrent, recurrent_backward
 from rheobase.fuse.launch import Call
+from rheobase.fuse.once import first_order
 from rheobase.fuse.products import LARGEST, padded
 from rheobase.fuse.step import Coefficient, compute_dtype
 from rheobase.fuse.trace import Program
@@ -71,6 +71,12 @@ class Loop:
         # The partition depends on the batch alone, so that sums are the same for any number of threads.
         self.block = 16 if self.batch >= 32 else 8 if self.batch >= 16 else 4
         self.groups = min(-(-self.batch // self.block), GROUPS)
+
+    def scratch(self) -> int:
+        """Bytes that one thread of the backward pass works in, besides the weight's gradient per group of blocks."""
+        held, states = min(self.steps, CHUNK), len(self.program.step.states)
+        rows = self.block * self.pad * (held * (1 + states) + 1 + states)
+        return rows * self.dtype.itemsize + held * self.block * self.n * 2
 
     def _common(self, weight: Tensor, before: Tensor | None) -> tuple[list[int], list[Tensor]]:
         """The arguments named in recurrent.COMMON, and what must stay alive."""
@@ -171,7 +177,7 @@ class _Recur(torch.autograd.Function):
         return (spikes, *last)
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx, *grads: Tensor | None):
         _, weight, before, *held = ctx.saved_tensors
         tensors = iter(held)
