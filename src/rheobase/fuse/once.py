@@ -1,0 +1,44 @@
+"""Kernels have a first derivative only; asking for a second one is an error, never a silent zero."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+class _Guard(torch.autograd.Function):
+    """Hands on the first `count` tensors, which then depend on the others; differentiating them raises."""
+
+    @staticmethod
+    def forward(ctx, count: int, *tensors: Tensor):
+        return tuple(tensor.view_as(tensor) for tensor in tensors[:count])
+
+    @staticmethod
+    def backward(ctx, *grads):
+        raise RuntimeError(
+            "rheobase: the fused kernels have no second derivative; run the neuron inside rb.backend('eager')."
+        )
+
+
+def first_order(backward: Callable) -> Callable:
+    """For the backward of an autograd.Function: what it returns raises when it is differentiated again.
+
+    torch's `once_differentiable` does so only where the incoming gradients themselves require one, which those of a
+    plain sum do not; the second derivative would then lack the kernel's part without a word.
+    """
+
+    @functools.wraps(backward)
+    def wrapped(ctx, *grads: Tensor | None):
+        with torch.no_grad():
+            found = backward(ctx, *grads)
+        if not torch.is_grad_enabled():
+            return found
+        given = [v for v in (*ctx.saved_tensors, *grads) if v is not None and v.requires_grad]
+        values = [v for v in found if v is not None]
+        guarded = iter(_Guard.apply(len(values), *values, *given))  # type: ignore[arg-type]
+        return tuple(None if v is None else next(guarded) for v in found)
+
+    return wrapped
