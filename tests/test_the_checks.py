@@ -1,0 +1,262 @@
+"""The checks on trial: wrong neurons and wrong kernels, each of which a check of rheobase.checks must catch."""
+
+import functools
+
+import pytest
+import torch
+
+import rheobase as rb
+from rheobase import checks
+from rheobase.checks import agreement, contract, layouts
+from rheobase.fuse import build, cprint, cpu, eager, launch, operator, trace
+from tests.neurons import test_equations, test_special
+
+
+def catches(check, make, words=None) -> None:
+    """The check fails on this neuron, and says something with these words."""
+    with pytest.raises(checks.CheckFailed, match=words):
+        check(checks.Subject(make))
+
+
+def wrong_equations(kind, name, **options) -> None:
+    """The comparison with the independent equations fails for this stand-in of neuron `name`."""
+    generator = torch.Generator().manual_seed(2)
+    neuron = kind(**options).double()
+    x = (torch.randint(-8, 21, (7, 1, 3, 2), generator=generator) / 4).double()
+    states = {k: torch.zeros(x.shape[1:], dtype=torch.float64) for k in neuron.states}
+    surrogate = test_equations.reference.SURROGATES[type(neuron.surrogate).__name__.lower()]
+    uniform = torch.rand(x.shape, generator=generator, dtype=torch.float64)
+    test_equations.check_against_reference(name, options, neuron, x, states, uniform, surrogate)
+    with pytest.raises(AssertionError):
+        neuron = WRONG[kind](**options).double()
+        test_equations.check_against_reference(name, options, neuron, x, states, uniform, surrogate)
+
+
+class StrictLIF(rb.LIF):
+    """`>` for `>=`."""
+
+    def dynamics(self, x, v, *, decay, threshold, gain=None, v_reset=None):
+        u = decay * v + x
+        s = self.fire(u, threshold, strict=True)
+        return s, self.after_spike(u, s, threshold, v_reset)
+
+
+class UndecayedProbLIF(rb.ProbLIF):
+    """The threshold of the last spike decays with the potential."""
+
+    def dynamics(self, x, u, z, *, alpha, gain, threshold, slope=None, mix=None, uniform=None):
+        u = alpha * (u - threshold * z) + gain * x
+        z = self.fire(u, threshold) if slope is None else self.draw(u, threshold, slope, mix, uniform)
+        return z, u, z
+
+
+class EarlyCLIF(rb.CLIF):
+    """The reset uses m before its increment."""
+
+    def dynamics(self, x, v, m, *, decay, rate, threshold):
+        u = decay * v + x
+        s = self.fire(u, threshold)
+        m = m * torch.sigmoid(rate * u)
+        return s, u - s * (threshold + torch.sigmoid(m)), m + s
+
+
+class ReluILIF(rb.ILIF):
+    """relu's derivative 0 at Q = 0."""
+
+    def dynamics(self, x, v, M, Q, p, *, decay, threshold, gamma_u=None, gamma_i=None):
+        Q = gamma_i * (Q + p)
+        u = decay * v + x - torch.relu(Q)
+        s = self.fire(u, threshold)
+        v = u - threshold * s
+        M = gamma_u * (M + s * v)
+        return s, v - s * torch.sigmoid(M), M, Q, x * s
+
+
+class DetachedLIF(rb.LIF):
+    """The reset carries no gradient although detach_reset is off."""
+
+    def after_spike(self, u, s, threshold, v_reset=None):
+        return super().after_spike(u, s.detach(), threshold, v_reset)
+
+
+WRONG = {rb.LIF: StrictLIF, rb.ProbLIF: UndecayedProbLIF, rb.CLIF: EarlyCLIF, rb.ILIF: ReluILIF}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "options"),
+    [(rb.LIF, "lif", {}), (rb.ProbLIF, "problif", {"tau": 2.0}), (rb.CLIF, "clif", {}), (rb.ILIF, "ilif", {})],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_equations_are_caught(kind, name, options):
+    assert wrong_equations(kind, name, **options) is None
+
+
+@pytest.mark.parametrize("backend", ["eager", "cpu"])
+def test_a_decayed_threshold_misses_the_published_rate(monkeypatch, backend):
+    monkeypatch.setattr(rb, "ProbLIF", UndecayedProbLIF)
+    with rb.backend(backend), pytest.raises(AssertionError):
+        test_special.test_problif_without_input_fires_at_the_published_rate(1.0, 0.081, -1.66)
+
+
+def test_a_detached_reset_is_caught_by_finite_differences():
+    catches(contract.gradients, DetachedLIF, "finite differences")
+
+
+class WrongSlope(rb.surrogate.Sigmoid):
+    """A derivative that is not that of its primitive."""
+
+    def derivative(self, d):
+        return super().derivative(d) * 1.01
+
+
+class NeighbourLIF(rb.LIF):
+    """Sees the neuron beside it."""
+
+    fused = False
+
+    def dynamics(self, x, v, **coefficients):
+        return super().dynamics(x + 0.1 * x.roll(1), v, **coefficients)
+
+
+class ForgetfulLIF(rb.LIF):
+    """Starts anew at every call."""
+
+    def _open(self, x, state):
+        return super()._open(x, None)
+
+
+class OutsideLIF(rb.LIF):
+    """Hides a parameter from its state_dict."""
+
+    def __init__(self, tau: float = 2.0, threshold: float = 1.0):
+        super().__init__(tau, threshold)
+        self.gain = [torch.rand(()).item() + 1.0]
+
+    def coefficients(self):
+        return super().coefficients() | {"gain": self.gain[0]}
+
+
+class WritingLIF(rb.LIF):
+    """Hands out its input as a state."""
+
+    fused = False
+
+    def scan(self, x, state=None, *, uniform=None):
+        spikes, last = super().scan(x, state)
+        return spikes, (last if state is None else state)
+
+
+@pytest.mark.parametrize(
+    ("check", "make"),
+    [
+        (contract.permuted, NeighbourLIF), (contract.resumed, ForgetfulLIF), (contract.saved, OutsideLIF),
+        (contract.unaliased, WritingLIF), (contract.surrogate, functools.partial(rb.LIF, surrogate=WrongSlope())),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)  # fmt: skip
+def test_broken_promises_are_caught(check, make):
+    catches(check, make)
+
+
+def test_states_in_16_bits_are_caught(monkeypatch):
+    monkeypatch.setattr(eager, "compute_dtype", lambda dtype: dtype)
+    catches(contract.types, rb.LIF, "bfloat16")
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """As if nothing had been compiled, so that planted kernels are built, and leave with the test."""
+    monkeypatch.setattr(trace, "_programs", {})
+    monkeypatch.setattr(build, "folder", lambda: tmp_path)
+    monkeypatch.setattr(build, "_loaded", {})
+
+
+EXPRESSIONS = [
+    ("ge", "{0} > {1}", rb.LIF, agreement.dyadic),
+    ("gt", "{0} >= {1}", rb.DietLIF, agreement.dyadic),
+    ("le", "{0} < {1}", rb.LIF, agreement.dyadic),  # the edges of Rectangle
+    ("lt", "{0} <= {1}", rb.ProbLIF, agreement.dyadic),  # r < p
+    ("where", "{0} ? {2} : {1}", rb.ProbLIF, agreement.dyadic),
+    ("maximum", "({0} > {1} ? {0} : {1})", functools.partial(rb.LIF, surrogate=rb.surrogate.Triangle()), contract.nan),
+    ("sigmoid", "rb_sigmoid({0}) * (F)1.0001", rb.CLIF, agreement.dyadic),
+    ("sub", "{1} - {0}", rb.CLIF, agreement.dyadic),
+    ("exp", "rb_exp({0}) * (F)1.0001", rb.ProbLIF, agreement.random_inputs),
+]
+
+
+@pytest.mark.parametrize(("op", "wrong", "make", "check"), EXPRESSIONS, ids=[row[0] for row in EXPRESSIONS])
+def test_wrong_expressions_are_caught(fresh, monkeypatch, op, wrong, make, check):
+    monkeypatch.setitem(cprint.EXPRESSIONS, op, wrong)
+    catches(check, make)
+
+
+SOURCES = [
+    ("a dropped final state", rb.LIF, agreement.dyadic, "if (last_0) memcpy", "if (0) memcpy"),
+    ("first states ignored", rb.LIF, agreement.dyadic, "if (first_0) memcpy", "if (0) memcpy"),
+    ("gradients of final states ignored", rb.LIF, agreement.dyadic, "if (cot_0) memcpy", "if (0) memcpy"),
+    ("gradients to first states dropped", rb.LIF, agreement.dyadic, "if (grad_0) memcpy", "if (0) memcpy"),
+    ("a checkpoint too late", rb.LIF, layouts.long, "marks + (c + 1)", "marks + (chunks - 1)"),
+    ("a checkpoint not reloaded", rb.LIF, layouts.long, "memcpy(scratch, marks + c *", "memcpy(scratch, marks + 0 *"),
+    ("one step too few in a chunk", rb.LIF, layouts.long, "t < (c + 1) * 256", "t < (c + 1) * 256 - 1"),
+    ("a coefficient's gradient dropped", rb.PLIF, agreement.dyadic, "sum += (double)q_0[i]", "sum += 0"),
+    ("a gradient summed over one step", rb.PLIF, agreement.dyadic, "q_0[i] +=", "q_0[i] ="),
+    ("the last block left out", rb.LIF, layouts.wide, "b < blocks; b++) {", "b < blocks - (blocks > 1); b++) {"),
+    ("random numbers one step late", rb.ProbLIF, contract.resumed, "(clock + t) % 4", "t % 4"),
+    ("random numbers by memory order", rb.ProbLIF, layouts.strided, "P == 1 ? e :", "1 ? e :"),
+    ("denormals left flushed", rb.LIF, layouts.denormals, "flush_back(mode);", ""),
+    ("a sum that depends on threads", rb.PLIF, layouts.thread_count, "row[0] += row[b]", "row[0] += row[b] * threads"),
+]
+
+
+@pytest.mark.parametrize(("make", "check", "right", "wrong"), [r[1:] for r in SOURCES], ids=[r[0] for r in SOURCES])
+def test_wrong_kernels_are_caught(fresh, monkeypatch, make, check, right, wrong):
+    touched = []
+    for name in ("forward_source", "backward_source"):
+        written = getattr(cpu, name)
+
+        def changed(program, variant, written=written):
+            source = written(program, variant)
+            touched.append(right in source)
+            return source.replace(right, wrong)
+
+        monkeypatch.setattr(cpu, name, changed)
+    catches(check, make)
+    assert any(touched), f"no kernel holds {right!r} any more: plant the mistake elsewhere"
+
+
+def test_wrong_strides_are_caught(fresh, monkeypatch):
+    """A kernel that believes every layout to be plain."""
+    monkeypatch.setattr(launch, "_plans", {})
+    monkeypatch.setattr(launch, "walk", lambda x, ordered: (lambda n: launch.Layout(1, n, n, n))(x[0].numel()))
+    catches(layouts.strided, rb.LIF)
+
+
+def test_an_unwritten_output_is_caught(fresh, monkeypatch):
+    written = cpu.forward_source
+    short = ("i < n; i++", "i < n - (n == 5); i++")
+    monkeypatch.setattr(cpu, "forward_source", lambda *given: written(*given).replace(*short))
+    catches(layouts.every_element, rb.LIF)
+
+
+def test_a_silent_second_derivative_is_caught(monkeypatch):
+    """Without `once_differentiable`, a second derivative would come out as if the kernel were linear."""
+    once = operator._Scan.backward
+    monkeypatch.setattr(operator._Scan, "backward", staticmethod(once.__wrapped__))
+    catches(layouts.twice, functools.partial(rb.LIF, surrogate=rb.surrogate.Sigmoid()))
+
+
+@pytest.mark.parametrize("make", [rb.LIF, rb.PLIF, rb.ProbLIF, rb.CLIF])
+def test_the_right_neurons_pass(fresh, make):
+    """What fails above is the planted mistake: the same checks pass on the neurons it was planted in."""
+    subject = checks.Subject(make)
+    assert agreement.dyadic(subject) is None and layouts.long(subject) is None
+
+
+def neighbour(*, surrogate: rb.surrogate.Surrogate = rb.surrogate.ATan()) -> rb.Neuron:  # noqa: B008 (frozen)
+    return NeighbourLIF(surrogate=surrogate)
+
+
+def test_run_reports_every_check():
+    results = {result.name: result for result in checks.run(neighbour)}
+    assert results["contract.types"].passed and not results["contract.permuted"].passed
+    assert "permuted" in results["contract.permuted"].message
