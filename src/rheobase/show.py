@@ -65,8 +65,7 @@ def costs(neuron: Neuron) -> Costs:
     forward = program.forward.operations(["s", *program.following])
     backward = program.backward.operations(cpu.backward_outputs(program, variant))
     saved = {name: torch.empty(0, dtype=dtype).element_size() for dtype, name in DTYPES.items()}
-    held = cpu.CHUNK + -(-784 // cpu.CHUNK)
-    scratch = held * max(len(program.step.states), 1) * (cpu.WIDEST + 16) * 4
+    scratch = cpu.scratch_bytes(program, variant, 784)
     return Costs(dict(forward), dict(backward), saved, 8, 12, scratch)
 
 

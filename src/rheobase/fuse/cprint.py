@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from rheobase.fuse.trace import Graph, Node, Value
 
@@ -120,12 +120,21 @@ def literal(value: float) -> str:
     return f"(F)({value!r})" if abs(value) != float("inf") else ("(F)INFINITY" if value > 0 else "(F)(-INFINITY)")
 
 
-def body(graph: Graph, outputs: Iterable[str], inputs: Mapping[str, str], stores: Mapping[str, str]) -> list[str]:
-    """Statements of a scalar program: `inputs` gives an expression per input, `stores` a format per output."""
-    lines = []
-    for number in graph.needed(outputs):
+def body(
+    graph: Graph,
+    outputs: Sequence[str],
+    inputs: Mapping[str, str],
+    stores: Mapping[str, str],
+    given: Mapping[int, str] | None = None,
+) -> list[str]:
+    """Statements of a scalar program: `inputs` gives an expression per input, `stores` a format per output.
+
+    `given` names expressions for nodes that are known already.
+    """
+    lines, known = [], given or {}
+    for number in graph.needed(outputs, known):
         node = graph.nodes[number]
-        text = inputs[str(node.args[0])] if node.op == "input" else expression(node)
+        text = inputs[str(node.args[0])] if node.op == "input" else known.get(number) or expression(node)
         lines.append(f"const {'int' if node.truth else 'F'} n{number} = {text};")
     return lines + [stores[name].format(argument(graph.output(name))) for name in outputs]
 

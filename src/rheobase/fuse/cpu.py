@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from rheobase.fuse.cprint import body, prelude
 from rheobase.fuse.csupport import PHILOX, SUPPORT
-from rheobase.fuse.trace import Program
+from rheobase.fuse.trace import Program, shared
 
 CHUNK = 256
+COSTLY = {"exp", "log", "sigmoid", "tanh", "sqrt", "div", "reciprocal", "sin", "cos", "atan", "erf", "log1p", "expm1"}
 WIDEST = 256
 APART = WIDEST + 80  # arrays of lanes: not a page apart, or loads wait for stores to addresses that only look the same
 
@@ -159,11 +160,21 @@ class _Code:
         }
         return {"x": "LOAD(xt[i])", **states, **coefficients, "uniform": "rt[i]"}
 
-    def next_states(self, source: str, target: str) -> list[str]:
+    def tape(self) -> list[tuple[int, int]]:
+        """Costly nodes that recomputing and pulling back share, as numbers in either graph: computed once, kept."""
+        gradients = backward_outputs(self.program, self.variant)
+        forward, backward = self.program.forward, self.program.backward
+        return shared((forward, self.program.following), (backward, gradients), COSTLY)
+
+    def next_states(self, source: str, target: str, keep: bool = False) -> list[str]:
         """The forward program without its spikes: rows of states at `source` to rows at `target`."""
         inputs = self.inputs({name: f"{source}[{k} * pitch + i]" for k, name in enumerate(self.states)})
         stores = {f"next:{name}": f"{target}[{k} * pitch + i] = {{}};" for k, name in enumerate(self.states)}
-        return self.loop(body(self.program.forward, self.program.following, inputs, stores))
+        lines = body(self.program.forward, self.program.following, inputs, stores)
+        if keep:
+            count = len(self.states)
+            lines += [f"kept[{count + k} * pitch + i] = n{n};" for k, (n, _) in enumerate(self.tape())]
+        return self.loop(lines)
 
     @staticmethod
     def loop(lines: list[str]) -> list[str]:
@@ -211,6 +222,20 @@ def backward_outputs(program: Program, variant: Variant) -> list[str]:
     return ["grad:x", *(f"grad:{name}" for name in program.step.states), *asked]
 
 
+def chunk_of(program: Program, variant: Variant) -> int:
+    """Steps whose states and taped values are held at once: 256 KiB a thread, 256 steps at most, 32 at least."""
+    rows = len(program.step.states) + len(_Code(program, variant).tape())
+    return max(CHUNK // 8, CHUNK >> max(rows - 1, 0).bit_length())
+
+
+def scratch_bytes(program: Program, variant: Variant, steps: int) -> int:
+    """What the backward kernel allocates per thread for a call of `steps` steps."""
+    chunk, states = chunk_of(program, variant), len(program.step.states)
+    rows = states + len(_Code(program, variant).tape())
+    size = 8 if variant.dtype == "float64" else 4
+    return ((1 + min(steps, chunk)) * rows + -(-steps // chunk) * states) * (WIDEST + 16) * size
+
+
 def backward_source(program: Program, variant: Variant) -> str:
     """C of the backward kernel: recompute a chunk of states, then run the vector-Jacobian product backwards."""
     code = _Code(program, variant)
@@ -227,12 +252,13 @@ def backward_source(program: Program, variant: Variant) -> str:
     pointers += [f"F *sum_{k} = (F *){code.arg(f'grad:{name}')};" for k, name, kind in wanted if kind.spread]
     arrays = [f"F g_{k}[{APART}] __attribute__((aligned(64)));" for k, _ in states] + code.lanes()
     arrays += [f"F q_{k}[{APART}] __attribute__((aligned(64)));" for k, _, kind in wanted if not kind.timed]
+    chunk, rows = chunk_of(program, variant), count + len(code.tape())
     arrays += [
         "const int64_t pitch = width + 16;",
-        f"const int64_t held = steps < {CHUNK} ? steps : {CHUNK}, chunks = (steps + {CHUNK - 1}) / {CHUNK};",
-        f"F *scratch = (F *)aligned_alloc(64, (size_t)(((held + chunks) * {max(count, 1)} * pitch * "
-        "(int64_t)sizeof(F) + 63) & ~(int64_t)63));",
-        f"F *marks = scratch + held * {count} * pitch;",
+        f"const int64_t held = 1 + (steps < {chunk} ? steps : {chunk}), chunks = (steps + {chunk - 1}) / {chunk};",
+        f"F *scratch = (F *)aligned_alloc(64, (size_t)(((held * {rows} + chunks * {count}) * pitch * "
+        "(int64_t)sizeof(F) + 127) & ~(int64_t)63));",
+        f"F *marks = scratch + held * {rows} * pitch;",
     ]
     inner = [*code.block(), *_backward_block(code, wanted)]
     before = ["huge(grad_x, steps * total * (int64_t)sizeof(S));"]
@@ -261,22 +287,25 @@ def _backward_block(code: _Code, wanted: list) -> list[str]:
         lines.append(f"if (first_{k}) memcpy(marks + {k} * pitch, first_{k} + m, (size_t)n * sizeof(F));")
         lines.append(f"else memset(marks + {k} * pitch, 0, (size_t)n * sizeof(F));")
     size = f"(size_t)({count} * pitch) * sizeof(F)"
+    chunk, tape = chunk_of(code.program, code.variant), len(code.tape())
+    rows = count + tape
     ahead = "if (t + 2 < steps) fetch(xt + 2 * x_step, n);"
     at_step = ["const S *RESTRICT xt = xb + t * x_step;", ahead, *code.at_step()]
     mark = [
         f"F *RESTRICT then = marks + (c + 1) * {count} * pitch;",
         f"memcpy(then, marks + c * {count} * pitch, {size});",
-        f"for (int64_t t = c * {CHUNK}; t < (c + 1) * {CHUNK}; t++) {{",
+        f"for (int64_t t = c * {chunk}; t < (c + 1) * {chunk}; t++) {{",
         *_indent([*at_step, *code.next_states("then", "then")]),
         "}",
     ]
     fill = [
-        f"const int64_t t0 = c * {CHUNK}, t1 = steps < t0 + {CHUNK} ? steps : t0 + {CHUNK};",
+        f"const int64_t t0 = c * {chunk}, t1 = steps < t0 + {chunk} ? steps : t0 + {chunk};",
         f"memcpy(scratch, marks + c * {count} * pitch, {size});",
-        "for (int64_t t = t0; t < t1 - 1; t++) {",
-        f"  const F *RESTRICT now = scratch + (t - t0) * {count} * pitch;",
-        f"  F *RESTRICT then = scratch + (t - t0 + 1) * {count} * pitch;",
-        *_indent([*at_step, *code.next_states("now", "then")]),
+        f"for (int64_t t = t0; t < {'t1' if tape else 't1 - 1'}; t++) {{",
+        f"  const F *RESTRICT now = scratch + (t - t0) * {rows} * pitch;",
+        f"  F *RESTRICT then = scratch + (t - t0 + 1) * {rows} * pitch;",
+        *([f"  F *RESTRICT kept = scratch + (t - t0) * {rows} * pitch;"] if tape else []),
+        *_indent([*at_step, *code.next_states("now", "then", keep=True)]),
         "}",
         "for (int64_t t = t1 - 1; t >= t0; t--) {",
         *_indent(_backward_step(code, wanted)),
@@ -311,11 +340,13 @@ def _backward_step(code: _Code, wanted: list) -> list[str]:
         else:
             stores[f"grad:{name}"] = f"q_{k}[i] += {{}};"
     timed = [k for k, _, kind in wanted if kind.timed and not kind.spread]
-    loop = code.loop(body(code.program.backward, backward_outputs(code.program, code.variant), inputs, stores))
+    given = {n: f"now[{count + k} * pitch + i]" for k, (_, n) in enumerate(code.tape())}
+    outputs = backward_outputs(code.program, code.variant)
+    loop = code.loop(body(code.program.backward, outputs, inputs, stores, given))
     if timed:
         loop[0] += " reduction(+:" + ",".join(f"add_{k}" for k in timed) + ")"
     return [
-        f"const F *RESTRICT now = scratch + (t - t0) * {count} * pitch;",
+        f"const F *RESTRICT now = scratch + (t - t0) * {count + len(given)} * pitch;",
         "const S *RESTRICT xt = xb + t * x_step;",
         "const S *RESTRICT ct = cot + t * total + m;",
         "S *RESTRICT gt = stream ? out : grad_x + t * total + m;",

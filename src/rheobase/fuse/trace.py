@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -43,8 +43,8 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[tuple[str, Value], ...]
 
-    def needed(self, names: Iterable[str]) -> list[int]:
-        """Numbers of the nodes that the named outputs depend on, in order."""
+    def needed(self, names: Iterable[str], given: Collection[int] = ()) -> list[int]:
+        """Numbers of the nodes that the named outputs depend on, in order; not what `given` nodes depend on."""
         wanted = set(names)
         keep: set[int] = set()
         stack = [value for name, value in self.outputs if name in wanted]
@@ -52,6 +52,8 @@ class Graph:
             value = stack.pop()
             if isinstance(value, int) and value not in keep:
                 keep.add(value)
+                if value in given:
+                    continue
                 stack.extend(arg for arg in self.nodes[value].args if isinstance(arg, int))  # type: ignore[misc]
         return sorted(keep)
 
@@ -65,6 +67,25 @@ class Graph:
     def operations(self, names: Iterable[str]) -> Counter[str]:
         """How often each operation occurs in computing the named outputs."""
         return Counter(self.nodes[n].op for n in self.needed(names) if self.nodes[n].op != "input")
+
+
+def shared(
+    first: tuple[Graph, Sequence[str]], second: tuple[Graph, Sequence[str]], kinds: Collection[str]
+) -> list[tuple[int, int]]:
+    """Pairs of nodes, of the given kinds, that compute the same in both graphs for the named outputs."""
+    table: dict[tuple, int] = {}
+
+    def numbered(graph: Graph, names: Sequence[str]) -> dict[int, int]:
+        same: dict[int, int] = {}
+        for n in graph.needed(names):
+            node = graph.nodes[n]
+            arguments = tuple(("node", same[a]) if isinstance(a, int) else a for a in node.args)
+            same[n] = table.setdefault((node.op, arguments), len(table))
+        return same
+
+    one, other = numbered(*first), numbered(*second)
+    found = {value: n for n, value in one.items() if first[0].nodes[n].op in kinds}
+    return [(found[value], n) for n, value in other.items() if value in found]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
