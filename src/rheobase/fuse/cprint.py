@@ -71,7 +71,7 @@ DOUBLE_FUNCTIONS = r"""
 static inline double rb_exp(double x) { return exp(x); }
 static inline double rb_sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
 static inline double rb_tanh(double x) { return tanh(x); }
-static inline double rb_log(double x) { return log(x); }
+static inline double rb_log(double x) { return x == 0.0 ? -INFINITY : log(x); } /* denormals are 0 here */
 """
 
 _FLOAT = """typedef float F;
