@@ -47,6 +47,7 @@ class Plan(NamedTuple):
     dtype: torch.dtype
     sizes: list[int]
     many: bool
+    dense: bool
     swap: tuple[int, int]
 
 
@@ -63,7 +64,9 @@ def plan(x: Tensor, ordered: bool) -> Plan:
         stream = int(x.numel() * x.element_size() >= STREAM_FROM)
         sizes = [x.shape[0], layout.rows, layout.length, width, stream]
         many = x.numel() >= PARALLEL_FROM
-        found = _plans[key] = Plan(layout, width, blocks, compute_dtype(x.dtype), sizes, many, layout.swap(x))
+        found = _plans[key] = Plan(
+            layout, width, blocks, compute_dtype(x.dtype), sizes, many, x.is_contiguous(), layout.swap(x)
+        )
     return found
 
 
@@ -129,13 +132,15 @@ class Call:
 
     def states(self, values: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Initial states as the kernel reads them."""
+        if not any(v is not None for v in values):
+            return list(values)
         return [None if v is None else self.layout.place(v.detach(), self.x, self.dtype, False) for v in values]
 
     def forward(
         self, states: Sequence[Tensor | None], coefficients: Sequence[Coefficient], final: bool
     ) -> tuple[Tensor, list[Tensor]]:
         """Spikes, and the final states if `final`."""
-        spikes = self.layout.empty(self.x, self.x.dtype, True)
+        spikes = torch.empty_like(self.x) if self.plan.dense else self.layout.empty(self.x, self.x.dtype, True)
         first = self.states(states)
         last = [self.layout.empty(self.x, self.dtype, False) for _ in first] if final else []
         if spikes.numel():
@@ -152,7 +157,10 @@ class Call:
         arguments, kinds, _alive = self.coefficients(values)
         plain = [kind._replace(wanted=False) if kind.wanted else kind for kind in kinds]
         function = kernel(self.program, self.variant(plain), backward=False)
-        pairs = [p for k, v in enumerate(first) for p in (_pointer(v), last[k].data_ptr() if last else 0)]
+        pairs = [0] * (2 * len(first))
+        for k, value in enumerate(first):
+            pairs[2 * k] = 0 if value is None else value.data_ptr()
+            pairs[2 * k + 1] = last[k].data_ptr() if last else 0
         self.run(function, [*self.common(), spikes.data_ptr(), *arguments, *pairs])
 
     def variant(self, kinds: list[cpu.Kind]) -> cpu.Variant:
