@@ -163,6 +163,14 @@ def test_saved_is_one_bit_per_spike():
     assert loop.scratch() < longer.scratch() < 2**20
 
 
+def test_a_second_derivative_raises():
+    """Rather than being zero: the kernel computes first derivatives only."""
+    x, weight = torch.randn(6, 2, 3, requires_grad=True), torch.randn(3, 3, requires_grad=True)
+    (grad,) = torch.autograd.grad(rb.LIF().recur(x, weight)[0].sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError):
+        torch.autograd.grad(grad.sum(), weight)
+
+
 class Graded(rb.Neuron):
     """Spikes of any size: nothing that could be kept as bits."""
 
