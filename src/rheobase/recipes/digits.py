@@ -4,17 +4,17 @@ from rheobase.training import Config
 
 
 def digits() -> Config:
-    """ProbPLIF, 128 recurrent neurons; settings chosen on the validation set."""
+    """ProbPLIF, 128 recurrent neurons; settings chosen by the validation loss, mean of three seeds."""
     return Config(
         recipe="digits",
         data="digits",
         neuron="probplif",
-        neuron_options={"tau": 5.0, "tau_std": 1.0, "sigma": 0.1, "mix": 0.3},
-        readout_tau=5.0,
+        neuron_options={"tau": 2.0, "tau_std": 0.5, "sigma": 0.1, "mix": 0.2},
+        readout_tau=3.0,
         readout_tau_std=1.0,
         weight_gain=3.0,
         loss="last_step",
-        epochs=60,
+        epochs=120,
         batch=32,
         learning_rate=1e-2,
     )

@@ -5,8 +5,11 @@ from rheobase.training import Config
 
 
 def smnist() -> Config:
-    """ProbPLIF as in the paper, the network that `rheobase train smnist` trains."""
-    return problif.smnist_plif().but(recipe="smnist")
+    """The paper's ProbPLIF network with larger initial weights and steps: it learns from the first epoch on.
+
+    One epoch: validation accuracy 19.6 % against 11.2 % with gain 1 and learning rate 5e-3 (results/smnist).
+    """
+    return problif.smnist_plif().but(recipe="smnist", weight_gain=5.0, learning_rate=0.02)
 
 
 def smnist_baseline() -> Config:
