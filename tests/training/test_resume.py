@@ -104,7 +104,9 @@ def test_a_damaged_checkpoint_is_refused_and_the_previous_one_serves_when_asked(
 STATE = {"weights": torch.arange(5.0), "epoch": 3}
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: raw[:10], lambda raw: raw[:-30] + b"?" + raw[-29:]])
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[:-1], lambda raw: raw[:10], lambda raw: raw[:-30] + b"?" + raw[-29:]]
+)
 def test_every_damage_to_a_checkpoint_is_noticed(tmp_path, damage):
     checkpoint.save(tmp_path, STATE)
     path = tmp_path / checkpoint.CURRENT

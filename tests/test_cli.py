@@ -1,0 +1,146 @@
+"""The command line, called as a function: what it prints, what it writes, and what its errors say."""
+
+import json
+
+import pytest
+
+from rheobase import cli
+from rheobase.training import record
+
+pytest.importorskip("sklearn")
+
+SMALL = ["--hidden", "8", "--epochs", "2", "--batch", "400"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Runs go to a new folder, lines are not wrapped."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RHEOBASE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(cli, "console", cli.Console(width=200))
+    return tmp_path
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    status = cli.main(arguments)
+    return status, *capsys.readouterr()
+
+
+def test_train_writes_record_weights_and_picture_and_eval_agrees(here, capsys):
+    pytest.importorskip("matplotlib")
+    status, out, _ = run(capsys, "train", *SMALL, "--result", "results/a.json")
+    folder = here / "runs/digits-probplif-seed0"
+    assert status == 0 and "test accuracy" in out and "firing rate" in out
+    assert (folder / "picture.png").stat().st_size > 5000
+    found = record.read(folder / "record.json")
+    assert found["command"] == "rheobase train --hidden 8 --epochs 2 --batch 400 --result results/a.json"
+    assert {"versions", "hardware", "commit", "started", "test", "epochs"} <= set(found)
+    assert len(found["epochs"]) == 2 and found["config"]["hidden"] == [8]
+    accuracy = f"{found['test']['accuracy']:.2%}"
+    for source in (folder, here / "results/a.json", here / "results/a.safetensors", folder / "weights.safetensors"):
+        status, out, _ = run(capsys, "eval", str(source))
+        assert status == 0 and f"test accuracy  {accuracy}" in out
+
+
+def test_a_new_run_takes_a_new_folder_and_a_finished_one_resumes_to_the_same_result(here, capsys):
+    run(capsys, "train", *SMALL)
+    run(capsys, "train", *SMALL)
+    first, second = (record.read(here / f"runs/digits-probplif-seed0{end}/record.json") for end in ("", "-2"))
+    assert first["test"] == second["test"]
+    status, _, _ = run(capsys, "train", "--resume", "runs/digits-probplif-seed0")
+    assert status == 0 and record.read(here / "runs/digits-probplif-seed0/record.json")["test"] == first["test"]
+    status, _, err = run(capsys, "train", "--resume", "runs/digits-probplif-seed0", "--epochs", "9")
+    assert status == 1 and "--epochs cannot change it" in err
+
+
+def test_compare_is_on_equal_terms_and_prints_mean_and_spread(here, capsys):
+    arguments = ["--neurons", "lif:tau=4,problif", "--seeds", "0,1", "--out", "runs/c", "--result", "c.json", *SMALL]
+    status, out, _ = run(capsys, "compare", *arguments)
+    assert status == 0 and "lif:tau=4" in out and "problif" in out and "±" in out
+    rows = json.loads((here / "c.json").read_text())["rows"]
+    assert [len(row["records"]) for row in rows] == [2, 2]
+    assert rows[0]["records"][0]["config"]["neuron_options"] == {"tau": 4}
+    times = [path.stat().st_mtime_ns for path in sorted(here.glob("runs/c/*/record.json"))]
+    run(capsys, "compare", *arguments)
+    assert times == [path.stat().st_mtime_ns for path in sorted(here.glob("runs/c/*/record.json"))], "trained again"
+    status, _, err = run(capsys, "compare", *arguments, "--learning-rate", "0.5")
+    assert status == 1 and "other settings" in err
+
+
+def test_equal_terms_means_the_same_weights_and_readout():
+    import torch
+
+    from rheobase.training import Config, prepare
+
+    models = [prepare(Config(neuron=name, hidden=(8,))).model for name in ("lif", "probplif", "clif", "glif")]
+    for name in ("layers.0.weight_ih", "layers.0.weight_hh", "readout.weight", "readout.integrator.tau"):
+        values = [model.state_dict()[name] for model in models]
+        assert all(torch.equal(value, values[0]) for value in values), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "Did you mean 'train'"),
+        (["train", "smnits"], "Did you mean 'smnist'"),
+        (["train", "--neuron", "lfi"], "did you mean 'lif'"),
+        (["train", "--neuron", "lif:tua=3"], "'tua'; did you mean 'tau'"),
+        (["train", "--neuron", "lif:tau"], "name:option=value"),
+        (["train", "--data", "digit"], "Did you mean 'digits'"),
+        (["train", "--encoding", "row"], "Did you mean 'rows'"),
+        (["train", "--loss", "evry_step"], "Did you mean 'every_step'"),
+        (["train", "smnist"], "rheobase data get mnist"),
+        (["train", "--resume", "nowhere"], "nothing to resume"),
+        (["eval", "nothing.json"], "nothing.json"),
+        (["compare", "--seeds", "a"], "whole numbers"),
+        (["data", "lst"], "Did you mean 'list'"),
+        (["data", "get", "mnits"], "Did you mean 'mnist'"),
+        (["data", "get", "hd"], "cannot be downloaded"),
+    ],
+)
+def test_mistakes_are_one_clear_message(capsys, arguments, message):
+    status, _, err = run(capsys, *arguments)
+    assert status == 1 and err.startswith("error: ") and message in err
+
+
+def test_a_failed_start_leaves_no_folder(here, capsys):
+    run(capsys, "train", "--neuron", "lfi")
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--epoch", "3"], "--epochs"), (["--epochs", "0"], "must be above 0; got 0"), (["--schedule", "x"], "cosine")],
+)
+def test_wrong_flags_say_what_is_possible(capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        cli.main(["train", *arguments])
+    assert message in capsys.readouterr().err
+
+
+def test_data_list_says_what_is_here_and_where_to_get_the_rest(here, capsys):
+    status, out, _ = run(capsys, "data", "list")
+    assert status == 0 and str(here / "data") in out
+    assert "missing: 4 of 4 files" in out and "11.6 MB" in out and "440fcabf73cc" in out
+    _, out, _ = run(capsys, "data", "list", "mnist")
+    assert "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609" in out and "https://" in out
+
+
+def test_help_lists_every_command(capsys):
+    status, out, _ = run(capsys)
+    assert status == 0 and all(name in out for name in cli.COMMANDS)
+
+
+def test_divergence_stops_with_advice_and_keeps_the_checkpoint(here, capsys, monkeypatch):
+    from rheobase.training import checkpoint, loop
+
+    def spoiled(run_, batch, train_batch=loop.Run.train_batch):
+        if run_.step == 5:
+            run_.task.model.readout.weight.data.fill_(float("nan"))
+        train_batch(run_, batch)
+
+    monkeypatch.setattr(loop.Run, "train_batch", spoiled)
+    status, _, err = run(capsys, "train", *SMALL)
+    assert status == 1 and "batch 2 of epoch 2" in err and "--learning-rate" in err
+    kept = checkpoint.load(here / "runs/digits-probplif-seed0")
+    assert kept["progress"]["epoch"] == 1 and all(value.isfinite().all() for value in kept["model"].values())

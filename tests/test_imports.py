@@ -1,0 +1,85 @@
+"""Imports point one way: surrogate <- fuse <- neurons <- layers <- models <- training <- cli, and what stands beside."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import rheobase
+
+PACKAGE = Path(rheobase.__file__).parent
+
+# What each part may import. `names` and `__version__` are leaves that everyone may; only the command line knows everything.
+ALLOWED = {
+    "names": set(),
+    "surrogate": set(),
+    "fuse": {"surrogate"},
+    "neurons": {"surrogate", "fuse"},
+    "exact": {"fuse", "surrogate"},
+    "layers": {"surrogate", "fuse", "neurons"},
+    "models": {"surrogate", "fuse", "neurons", "layers"},
+    "data": set(),
+    "training": {"surrogate", "fuse", "neurons", "layers", "models", "data"},
+    "recipes": {"models", "data", "training", "surrogate"},
+    "analysis": {"surrogate", "fuse", "neurons", "layers", "models", "exact"},
+    "plots": {"analysis"},
+}
+LEAVES = {"names"}
+TOP = {"__init__"}  # the public names
+CLI = {"cli", "checks", "show", "doctor", "bench"}  # the command line and the commands in files of their own
+
+
+def parts() -> set[str]:
+    return {
+        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path.is_dir() and list(path.glob("*.py")))
+    }
+
+
+def imported(path: Path) -> set[str]:
+    """The parts of rheobase that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            raise AssertionError(f"{path}: relative import; write the full name, so that directions can be read")
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("rheobase.")}
+    return {name for name in found if name in parts()}
+
+
+def files(part: str) -> list[Path]:
+    single = PACKAGE / f"{part}.py"
+    return [single] if single.exists() else sorted((PACKAGE / part).rglob("*.py"))
+
+
+def wrong(part: str, allowed: set[str]) -> list[str]:
+    return [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in files(part)
+        for name in sorted(imported(path) - allowed - LEAVES - {part})
+    ]
+
+
+@pytest.mark.parametrize("part", sorted(ALLOWED))
+def test_imports_point_one_way(part):
+    assert wrong(part, ALLOWED[part]) == []
+
+
+def test_every_part_has_a_place():
+    assert parts() - TOP - CLI <= set(ALLOWED), "say in ALLOWED what a new part may import"
+
+
+def test_only_plots_uses_matplotlib():
+    users = [path for path in PACKAGE.rglob("*.py") if "matplotlib" in path.read_text()]
+    assert {path.relative_to(PACKAGE).parts[0] for path in users} <= {"plots"}
+
+
+def test_a_wrong_arrow_is_noticed(tmp_path, monkeypatch):
+    (tmp_path / "fuse.py").write_text("def late():\n    from rheobase.neurons import LIF\n    return LIF\n")
+    (tmp_path / "neurons.py").write_text("")
+    monkeypatch.setattr("tests.test_imports.PACKAGE", tmp_path)
+    assert wrong("fuse", ALLOWED["fuse"]) == ["fuse.py imports neurons"]
