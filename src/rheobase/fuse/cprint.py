@@ -24,13 +24,17 @@ EXPRESSIONS = {
 FLOAT_FUNCTIONS = r"""
 static inline float rb_bits(int32_t i) { float f; memcpy(&f, &i, 4); return f; }
 static inline int32_t rb_word(float f) { int32_t i; memcpy(&i, &f, 4); return i; }
+static inline float rb_clamp(float x, float most) { /* to [-most, most]; NaN passes */
+  const float a = __builtin_fabsf(x), m = most < a ? most : a;
+  return rb_bits(rb_word(m) | (rb_word(x) & INT32_MIN));
+}
 static inline float rb_series(float r) { /* (exp(r) - 1 - r) / r^2 */
   float p = 1.9875691500e-4f;
   p = FMA(p, r, 1.3981999507e-3f); p = FMA(p, r, 8.3334519073e-3f); p = FMA(p, r, 4.1665795894e-2f);
   return FMA(FMA(p, r, 1.6666665459e-1f), r, 5.0000001201e-1f);
 }
 static inline float rb_exp(float x) {
-  const float low = x < -104.0f ? -104.0f : x, c = low > 89.0f ? 89.0f : low;
+  const float c = rb_clamp(x, 104.0f);
   const float shifted = FMA(c, 1.44269504089f, 12582912.0f), n = shifted - 12582912.0f;
   const float r = FMA(n, 2.12194440e-4f, FMA(n, -0.693359375f, c));
   const float p = FMA(rb_series(r), r * r, r) + 1.0f;
@@ -38,7 +42,7 @@ static inline float rb_exp(float x) {
   return p * rb_bits((half + 127) << 23) * rb_bits((k - half + 127) << 23);
 }
 static inline float rb_sigmoid(float x) { /* 1 / (1 + exp(-x)), exp(-x) = h + h (exp(r) - 1), h = 2^n in range */
-  const float low = -x < -80.0f ? -80.0f : -x, c = low > 88.3f ? 88.3f : low;
+  const float c = rb_clamp(-x, 88.3f);
   const float shifted = FMA(c, 1.44269504089f, 12582912.0f), n = shifted - 12582912.0f;
   const float r = FMA(n, 2.12194440e-4f, FMA(n, -0.693359375f, c));
   const float h = rb_bits((int32_t)((uint32_t)rb_word(shifted) << 23) + (127 << 23));
