@@ -1,4 +1,4 @@
-"""Imports point one way: surrogate <- fuse <- neurons <- layers <- models <- training <- cli, and what stands beside."""
+"""Imports point one way: surrogate <- fuse <- neurons <- layers <- models <- training <- cli."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ import rheobase
 
 PACKAGE = Path(rheobase.__file__).parent
 
-# What each part may import. `names` and `__version__` are leaves that everyone may; only the command line knows everything.
+# What each part may import, besides the leaf `names`; only the command line knows everything.
 ALLOWED = {
     "names": set(),
     "surrogate": set(),
@@ -30,9 +30,8 @@ CLI = {"cli", "checks", "show", "doctor", "bench"}  # the command line and the c
 
 
 def parts() -> set[str]:
-    return {
-        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path.is_dir() and list(path.glob("*.py")))
-    }
+    """The files and packages of rheobase."""
+    return {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or list(path.glob("*.py"))}
 
 
 def imported(path: Path) -> set[str]:

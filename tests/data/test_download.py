@@ -37,6 +37,13 @@ class Ranged(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class Quiet(http.server.ThreadingHTTPServer):
+    """A server that does not print it when a client hangs up, which is what these tests do."""
+
+    def handle_error(self, request, client_address):
+        pass
+
+
 @pytest.fixture
 def served(tmp_path, monkeypatch):
     """(entry name, root of the data, folder of the server): one set of two files, one of them in an archive."""
@@ -46,7 +53,7 @@ def served(tmp_path, monkeypatch):
     with zipfile.ZipFile(source / "packed.zip", "w") as archive:
         archive.writestr("inner.h5", CONTENT)
     handler = type("Handler", (Ranged,), {"directory_path": source, "asked": []})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Quiet(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{server.server_address[1]}/"
 
