@@ -46,17 +46,10 @@ def bench(name: str = "lif", steps: Sequence[int] = (4, 16, 784), elements: int 
         )
     rows = []
     for count in steps:
-        neuron = _neuron(name, count)
+        neuron = show.load(name, steps=count)
         for direction in ("forward", "both"):
             rows.append(_case(neuron, count, elements // count, direction, rounds))
     return rows
-
-
-def _neuron(name: str, steps: int) -> Neuron:
-    try:
-        return show.load(name, steps=steps)
-    except TypeError:  # most neurons have no `steps`
-        return show.load(name)
 
 
 def _case(neuron: Neuron, steps: int, size: int, direction: str, rounds: int) -> Row:

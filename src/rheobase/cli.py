@@ -164,7 +164,92 @@ def data(arguments: list[str]) -> int:
     return actions[action](rest)
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"train": train, "eval": evaluate, "compare": compare, "data": data}
+@dataclass(frozen=True)
+class ShowOptions:
+    """What `rheobase show` prints."""
+
+    neuron: tyro.conf.Positional[str] = "lif"
+    """A neuron's name, or FILE.py:CLASS."""
+    code: bool = False
+    """Also the generated kernels."""
+
+
+def show(arguments: list[str]) -> int:
+    """Print a neuron: equations, operations, bytes, kernels: `rheobase show clif [--code]`, `show my.py:MyNeuron`."""
+    from rheobase import show
+
+    options = _parse(ShowOptions, arguments, "show")
+    say(show.card(show.load(options.neuron), options.code))
+    return 0
+
+
+def check(arguments: list[str]) -> int:
+    """Run the check suite that every neuron here passes: `rheobase check clif`, `rheobase check my.py:MyNeuron`."""
+    from rheobase import checks, show
+
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        say((check.__doc__ or "").strip())
+        return 0 if arguments[:1] in (["-h"], ["--help"]) else 1
+    results = checks.run(show.maker(arguments[0]))
+    for result in results:
+        say(f"{'ok  ' if result.passed else 'FAIL'} {result.name:28s} {result.seconds:6.2f} s")
+        if not result.passed:
+            say(f"     {result.message}")
+    failed = sum(not result.passed for result in results)
+    say(f"\n{len(results) - failed} of {len(results)} checks passed")
+    return min(failed, 1)
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What `rheobase bench` measures."""
+
+    neuron: str = "lif"
+    """A neuron's name, or FILE.py:CLASS."""
+    steps: tuple[int, ...] = (4, 16, 784)
+    """Time steps of each case."""
+    elements: int = 2**22
+    """Elements of x, steps times neurons."""
+    rounds: int = 9
+    """Turns that every side takes; the median counts."""
+
+
+def bench(arguments: list[str]) -> int:
+    """Time a neuron's kernels beside a copy and the eager loop: `rheobase bench [--neuron clif | my.py:MyNeuron]`."""
+    from rheobase import bench
+
+    options = _parse(BenchOptions, arguments, "bench")
+    table = Table(
+        "T", "neurons", "passes", "kernel ms", "eager ms", "faster", "copy ms", "ran on", title=options.neuron
+    )
+    for row in bench.bench(options.neuron, options.steps, options.elements, options.rounds):
+        cells = [row.steps, row.size, row.direction, f"{row.kernel:.2f}", f"{row.eager:.2f}", f"{row.speedup:.1f}x"]
+        table.add_row(*map(str, cells), f"{row.copy:.2f}", row.backend)
+    console.print(table)
+    say("medians; float32. Against torch.compile and other libraries: benchmarks/README.md in the repository.")
+    return 0
+
+
+def doctor(arguments: list[str]) -> int:
+    """Examine compiler, kernel cache, threads and GPU, and try a kernel of each kind."""
+    from rheobase import doctor as examination
+
+    if arguments:
+        say((doctor.__doc__ or "").strip())
+        return 0 if arguments[0] in ("-h", "--help") else 1
+    return 0 if examination.text(examination.examine(), say) else 1
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "train": train,
+    "eval": evaluate,
+    "compare": compare,
+    "data": data,
+    "show": show,
+    "check": check,
+    "bench": bench,
+    "doctor": doctor,
+}
 
 
 def _data_list(arguments: list[str]) -> int:

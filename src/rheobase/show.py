@@ -13,37 +13,48 @@ from rheobase import neurons
 from rheobase.fuse import cpu
 from rheobase.fuse.launch import DTYPES
 from rheobase.fuse.trace import Graph, Node, Program
+from rheobase.names import unknown
 from rheobase.neurons import Neuron
 
 SIGNS = {
-    "add": "{0} + {1}", "sub": "{0} − {1}", "mul": "{0} · {1}", "div": "{0} / {1}", "neg": "−{0}", "reciprocal": "1/{0}",
+    "add": "{0} + {1}", "sub": "{0} − {1}", "mul": "{0} · {1}", "div": "{0} / {1}", "neg": "−{0}",
+    "reciprocal": "1/{0}",
     "ge": "[{0} ≥ {1}]", "gt": "[{0} > {1}]", "le": "[{0} ≤ {1}]", "lt": "[{0} < {1}]", "number": "{0}", "abs": "|{0}|",
     "where": "{1} if {0} else {2}", "maximum": "max({0}, {1})", "minimum": "min({0}, {1})", "sigmoid": "σ({0})",
 }  # fmt: skip
 
 
-def load(name: str, **options) -> Neuron:
-    """A neuron by name, or of a class in a file: `path/to/my.py:MyNeuron`. Sizes it needs are filled in.
+def maker(name: str) -> type[Neuron]:
+    """A neuron's class by name, or from a file: `path/to/my.py:MyNeuron`.
 
     Errors: ValueError for unknown names and for a file without such a class.
     """
-    path, _, kind = name.partition(":")
-    if not kind:
-        wanted = neurons.KINDS.get(name.lower())
-        steps = {"steps": 4} if wanted is not None and "steps" in inspect.signature(wanted).parameters else {}
-        return neurons.create(name, **{**steps, **options})
+    path, _, kind = name.rpartition(":")
+    if not path:
+        if name.lower() not in neurons.KINDS:
+            raise unknown("neuron", name, neurons.names())
+        return neurons.KINDS[name.lower()]
     if not pathlib.Path(path).is_file():
-        raise ValueError(f"no file {path!r}; write FILE.py:CLASS with a path from here.")
+        raise ValueError(f"No file {path!r}; write FILE.py:CLASS with a path from here.")
     spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path!r} is no Python file; write FILE.py:CLASS.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     found = getattr(module, kind, None)
     if not (isinstance(found, type) and issubclass(found, Neuron)):
-        classes = [
+        kinds = [
             k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Neuron) and v is not Neuron
         ]
-        raise ValueError(f"{path} has no neuron class {kind!r}; it has: {', '.join(classes) or 'none'}.")
-    return found(**options)
+        raise ValueError(f"{path} has no neuron class {kind!r}; it has: {', '.join(kinds) or 'none'}.")
+    return found
+
+
+def load(name: str, **options) -> Neuron:
+    """A neuron by name or FILE.py:CLASS, with the options its constructor knows; `steps` is 4 where it is needed."""
+    kind = maker(name)
+    known = inspect.signature(kind).parameters
+    return kind(**{key: value for key, value in {"steps": 4, **options}.items() if key in known})
 
 
 @dataclasses.dataclass(frozen=True)
