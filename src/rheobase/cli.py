@@ -140,9 +140,9 @@ def compare(arguments: list[str]) -> int:
     folder = options.out or _free(Path("runs") / f"compare-{config.recipe}".replace("/", "-"))
     command = _command("compare", arguments)
     rows = training.compare(config, options.neurons.split(","), seeds, folder, command=command, console=console)
-    table = Table(title=f"{config.data}, {len(seeds)} seeds: mean ± standard deviation", title_justify="left")
-    for heading in ("neuron", "test accuracy %", "test loss", "firing rate", "parameters", "seconds"):
-        table.add_column(heading, justify="left" if heading == "neuron" else "right")
+    table = Table(title=f"{config.data}, {len(seeds)} seeds: mean ± standard deviation", title_justify="left", box=None)
+    for heading in ("neuron", "accuracy %", "test loss", "firing rate", "parameters", "seconds"):
+        table.add_column(heading, justify="left" if heading == "neuron" else "right", no_wrap=heading != "neuron")
     for row in sorted(rows, key=lambda row: -row.summary("accuracy")[0]):
         table.add_row(*_cells(row))
     console.print(table)
