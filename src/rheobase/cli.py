@@ -124,7 +124,7 @@ class CompareOptions:
     out: Path | None = None
     """Folder of the runs; complete ones in it are not repeated."""
     result: Path | None = None
-    """Also write all records to this .json file."""
+    """Also write all records, without their epochs, to this .json file."""
 
 
 def compare(arguments: list[str]) -> int:
@@ -142,13 +142,15 @@ def compare(arguments: list[str]) -> int:
     rows = training.compare(config, options.neurons.split(","), seeds, folder, command=command, console=console)
     table = Table(title=f"{config.data}, {len(seeds)} seeds: mean ± standard deviation", title_justify="left", box=None)
     for heading in ("neuron", "accuracy %", "test loss", "firing rate", "parameters", "seconds"):
-        table.add_column(heading, justify="left" if heading == "neuron" else "right", no_wrap=heading != "neuron")
+        table.add_column(heading, justify="left" if heading == "neuron" else "right", overflow="fold")
     for row in sorted(rows, key=lambda row: -row.summary("accuracy")[0]):
         table.add_row(*_cells(row))
     console.print(table)
     say(f"runs           {folder}")
     if options.result:
-        record.write(options.result, {"command": command, "rows": [vars(row) for row in rows]})
+        short = [[{k: v for k, v in found.items() if k != "epochs"} for found in row.records] for row in rows]
+        named = [{"neuron": row.neuron, "records": records} for row, records in zip(rows, short, strict=True)]
+        record.write(options.result, {"command": command, "rows": named})
     return 0
 
 
