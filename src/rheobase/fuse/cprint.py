@@ -79,13 +79,13 @@ static inline double rb_log(double x) { return x == 0.0 ? -INFINITY : log(x); } 
 """
 
 _FLOAT = """typedef float F;
-#define LIBM(f) f##f
+#define LIBM(name) name##f
 #define ABS __builtin_fabsf
 #define FMA __builtin_fmaf
 #define SQRT __builtin_sqrtf
 """
 _DOUBLE = """typedef double F;
-#define LIBM(f) f
+#define LIBM(name) name
 #define ABS __builtin_fabs
 #define SQRT __builtin_sqrt
 """

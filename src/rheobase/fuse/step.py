@@ -11,6 +11,10 @@ from torch import Tensor
 Coefficient = float | Tensor
 
 
+class StepError(TypeError):
+    """A step that does not return what it must."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Step:
     """One time step of a neuron.
@@ -32,14 +36,15 @@ class Step:
         if self.random:
             named["uniform"] = uniform  # type: ignore[assignment]
         out = self.function(x, *states, **named)
-        if not isinstance(out, tuple) or len(out) != 1 + len(self.states):
-            wanted = ", ".join(("s", *self.states))
-            raise TypeError(f"{self.name}: dynamics must return the tuple ({wanted}); got {_describe(out)}.")
+        wanted = ("s", *self.states)
+        if not isinstance(out, tuple) or len(out) != len(wanted):
+            got = f"a tuple of {len(out)}" if isinstance(out, tuple) else f"a {type(out).__name__}"
+            raise StepError(f"{self.name}: dynamics must return the tuple ({', '.join(wanted)}); got {got}.")
+        for name, value in zip(wanted, out, strict=True):
+            if not isinstance(value, Tensor) or not value.is_floating_point():
+                got = value.dtype if isinstance(value, Tensor) else repr(value)
+                raise StepError(f"{self.name}: dynamics must return a tensor of x's type for {name}; got {got}.")
         return list(out)
-
-
-def _describe(out: object) -> str:
-    return f"a tuple of {len(out)}" if isinstance(out, tuple) else f"a {type(out).__name__}"
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:

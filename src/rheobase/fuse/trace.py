@@ -1,7 +1,7 @@
 """From one step in PyTorch to two scalar programs: the step, and its vector-Jacobian product.
 
 The function is traced on tensors without dimensions, so that every operation is one on numbers. It is traced a second
-time on tensors of shape [3, 5]; both programs must be equal, which catches whatever depends on a shape. Only the
+time on tensors of shape [3, 5, 2, 7]; both programs must be equal, which catches whatever depends on a shape. Only the
 elementwise operations listed here pass.
 """
 
@@ -18,9 +18,17 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from rheobase.fuse.step import Step
+from rheobase.fuse.step import Step, StepError
 
 Value = int | float  # an int is the number of a node, a float is a literal
+
+
+_tracing: contextvars.ContextVar[bool] = contextvars.ContextVar("rheobase_tracing", default=False)
+
+
+def is_tracing() -> bool:
+    """Whether a step is being traced just now."""
+    return _tracing.get()
 
 
 class TraceError(TypeError):
@@ -120,7 +128,13 @@ _LOGIC = {
     "aten.logical_and": "and", "aten.bitwise_and": "and", "aten.logical_or": "or", "aten.bitwise_or": "or",
     "aten.logical_not": "not", "aten.bitwise_not": "not",
 }  # fmt: skip
-_FILL = {"aten.zeros_like": 0.0, "aten.new_zeros": 0.0, "aten.zeros": 0.0, "aten.ones_like": 1.0, "aten.ones": 1.0}
+_FILL = {
+    "aten.zeros_like": 0.0, "aten.new_zeros": 0.0, "aten.zeros": 0.0, "aten._efficientzerotensor": 0.0,
+    "aten.ones_like": 1.0, "aten.ones": 1.0,
+}  # fmt: skip
+# In place on autograd's own temporaries, in its formulas for maximum, minimum and clamp: fine in a backward program,
+# where the trace names their result anew; in a step they are the user's writes, and refused.
+_BACKWARD = {"aten.masked_fill_": "aten.masked_fill", "aten.logical_and_": "aten.logical_and"}
 OPERATIONS = sorted({*_ARITHMETIC.values(), *_COMPARE.values(), *_LOGIC.values(), "where", "number"})
 
 
@@ -148,6 +162,7 @@ class _Builder:
         return self.add("number", value) if isinstance(value, int) and self.nodes[value].truth else value
 
     def call(self, target: str, args: list, kwargs: dict) -> Value:
+        target = _BACKWARD.get(target, target) if self.tidy else target
         if target in _SAME:
             return args[0]
         if target in _FILL:
@@ -160,6 +175,8 @@ class _Builder:
             return self.add(_LOGIC[target], *args, truth=True)
         if target == "aten.where":
             return self.add("where", args[0], *map(self.number, args[1:]))
+        if target == "aten.masked_fill":
+            return self.add("where", args[1], self.number(args[2]), self.number(args[0]))
         return self._arithmetic(target, [self.number(a) if a is not None else None for a in args], kwargs)
 
     def _cast(self, value: Value, dtype: torch.dtype | None) -> Value:
@@ -178,12 +195,21 @@ class _Builder:
             return self.add(_ARITHMETIC[target], *args)
         rule = _RULES.get(target)
         if rule is None:
-            raise TraceError(
-                f"{self.name}: dynamics uses {target.removeprefix('aten.')}, which is not elementwise or not known to "
-                f"the compiler. Known: {', '.join(OPERATIONS)}, clamp, pow with 2. Reductions, indexing, random "
-                "numbers and in-place writes cannot be fused; a neuron that needs them sets `fused = False`."
-            )
+            raise TraceError(_refusal(self.name, target.removeprefix("aten.")))
         return rule(self, *args)
+
+
+def _refusal(name: str, op: str) -> str:
+    """What to write instead of an operation that is not known."""
+    if op.endswith("_"):
+        return f"{name}: dynamics writes in place ({op}); build a new tensor instead (v = v + x, not v += x)."
+    if op.startswith(("rand", "bernoulli", "normal")):
+        return f"{name}: dynamics draws random numbers ({op}); set `random = True` and take `uniform` as an argument."
+    return (
+        f"{name}: dynamics uses {op}, which is not elementwise or not known to the compiler. Known: "
+        f"{', '.join(OPERATIONS)}, clamp, pow with 2. Reductions over neurons and indexing cannot be fused; a neuron "
+        "that needs them sets `fused = False`."
+    )
 
 
 def _clamp(b: _Builder, x: Value, low: float | None = None, high: float | None = None) -> Value:
@@ -192,10 +218,9 @@ def _clamp(b: _Builder, x: Value, low: float | None = None, high: float | None =
 
 
 def _power(b: _Builder, x: Value, exponent: float) -> Value:
-    if exponent not in (1, 2, 3):
-        raise TraceError(
-            f"{b.name}: dynamics uses pow with exponent {exponent}; only 1, 2 and 3, or write exp and log."
-        )
+    if isinstance(exponent, int) or exponent not in (1, 2, 3):  # an int is the number of a node: a computed exponent
+        given = "a computed exponent" if isinstance(exponent, int) else f"exponent {exponent:g}"
+        raise TraceError(f"{b.name}: dynamics uses pow with {given}; only 1, 2 and 3, or write exp and log.")
     return functools.reduce(lambda y, _: b.add("mul", y, x), range(int(exponent) - 1), x)
 
 
@@ -213,14 +238,19 @@ _RULES: dict[str, Callable[..., Value]] = {
 
 
 def _program(step: Step, function: Callable, inputs: list[str], outputs: list[str], shape: tuple, tidy: bool) -> Graph:
+    token = _tracing.set(True)
     try:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
             example = [torch.full(shape, 0.25, dtype=torch.float32, device="cpu") for _ in inputs]
             traced = make_fx(function, tracing_mode="real")(*example)
+    except StepError as error:
+        raise TraceError(str(error)) from None
     except TraceError:
         raise
     except Exception as error:
         raise TraceError(_explain(step.name, error)) from error
+    finally:
+        _tracing.reset(token)
     build = _Builder(step.name, tidy)
     values: dict[torch.fx.Node, object] = {}
     names = iter(inputs)
@@ -255,7 +285,7 @@ def _explain(name: str, error: Exception) -> str:
     if "setup_context" in text or "autograd.Function" in text:
         return f"{name}: an autograd.Function in dynamics needs `setup_context`; or use rb.surrogate.inject. ({text})"
     if any(word in text for word in ("_local_scalar_dense", "data-dependent", "is_nonzero", "vmap: It looks like")):
-        return f"{name}: dynamics uses the value of a tensor in Python (an `if`, float() or item()); use torch.where."
+        return f"{name}: dynamics uses the value of a tensor in Python (an `if`, float(), u[mask]); use torch.where."
     if "in-place" in text or "inplace" in text:
         return f"{name}: dynamics writes in place; build a new tensor instead (v = v + x, not v += x). ({text})"
     return f"{name}: dynamics could not be traced: {type(error).__name__}: {text}"
@@ -284,7 +314,7 @@ def trace(step: Step) -> Program:
             _program(step, forward, inputs, following, shape, False),
             _program(step, backward, inputs + cotangents, gradients, shape, True),
         )
-        for shape in ((), (3, 5))
+        for shape in ((), (3, 5, 2, 7))
     ]
     if graphs[0] != graphs[1]:
         raise TraceError(f"{step.name}: dynamics depends on the shape of its input; it must treat every neuron alike.")

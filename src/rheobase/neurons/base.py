@@ -221,6 +221,10 @@ class Neuron(nn.Module, metaclass=_Definition):
             vars(self)["_key"] = library.register(self.program())
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if trace.is_tracing():
+            raise trace.TraceError(
+                f"{type(self).__name__}: dynamics keeps self.{name} from step to step; make it a state and return it."
+            )
         super().__setattr__(name, value)
         if "_key" in vars(self) and name != "training":  # a setting of a finished neuron: its step may have changed
             vars(self).pop("_program", None)

@@ -1,0 +1,141 @@
+"""Steps that cannot become kernels are refused when the neuron is made, with what to write instead."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import rheobase as rb
+from rheobase.fuse.trace import TraceError
+
+
+class Written(rb.Neuron):
+    """A LIF neuron whose potential comes from `charge`, to be written wrongly."""
+
+    states = ("v",)
+
+    def __init__(self):
+        super().__init__(rb.surrogate.Rectangle())
+        self.w = torch.nn.Parameter(torch.tensor(0.5))
+
+    def coefficients(self):
+        return {"decay": 0.5, "threshold": 1.0}
+
+    def dynamics(self, x, v, *, decay, threshold):
+        u = self.charge(x, v, decay)
+        s = self.fire(u, threshold)
+        return s, u - threshold * s
+
+
+class OldStyle(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, u):
+        return u * 2
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * 2
+
+
+def remember(self, x, v, decay):
+    self.seen = x
+    return decay * v + x
+
+
+def assigned(self, x, v, decay):
+    u = decay * v + x
+    u[u > 1] = 0.0
+    return u
+
+
+WRONG = {
+    "if": (lambda self, x, v, d: x if v > 0 else v, "torch.where"),
+    "float": (lambda self, x, v, d: v + float(x), "torch.where"),
+    "item": (lambda self, x, v, d: v + x.item(), "torch.where"),
+    "masked assignment": (assigned, "torch.where"),
+    "mean": (lambda self, x, v, d: v + x - x.mean(), "uses mean.*Reductions"),
+    "sum": (lambda self, x, v, d: v + x.sum(), "uses sum.*Reductions"),
+    "any": (lambda self, x, v, d: v + x * (x > 0).any(), "uses any.*Reductions"),
+    "softmax": (lambda self, x, v, d: v + torch.softmax(x, -1), "softmax.*fused = False"),
+    "roll": (lambda self, x, v, d: v + x.roll(1), "roll.*fused = False"),
+    "in place": (lambda self, x, v, d: v.mul_(d) + x, "in place.*new tensor"),
+    "in place, masked": (lambda self, x, v, d: (d * v).masked_fill_(x > 0, 0.0), "in place.*new tensor"),
+    "in place, own": (lambda self, x, v, d: (d * v).add_(x), "in place.*new tensor"),
+    "old function": (lambda self, x, v, d: d * v + OldStyle.apply(x), "setup_context.*inject"),
+    "parameter of self": (lambda self, x, v, d: self.w * v + x, r"without gradient.*coefficients\(\)"),
+    "tensor from outside": (
+        lambda self, x, v, d: torch.tensor(0.5) * v + x,
+        r"outside its arguments.*coefficients\(\)",
+    ),
+    "numpy": (lambda self, x, v, d: v + torch.from_numpy(np.asarray(x.detach().numpy())), "outside its arguments"),
+    "shape": (lambda self, x, v, d: v + x * x.numel(), "shape of its input"),
+    "dimensions": (lambda self, x, v, d: v + x * (2.0 if x.dim() > 2 else 1.0), "shape of its input"),
+    "random": (lambda self, x, v, d: v + x + torch.rand_like(x), "random = True.*uniform"),
+    "Python's random": (lambda self, x, v, d: v + x * random.random(), "shape of its input"),
+    "remembered": (remember, "self.seen.*state"),
+    "double": (lambda self, x, v, d: v + x.double(), r"\.to\(x\.dtype\)"),
+    "integers": (lambda self, x, v, d: v + x.long(), r"\.to\(x\.dtype\)"),
+    "computed power": (lambda self, x, v, d: v + x**d, "computed exponent.*exp and log"),
+    "fractional power": (lambda self, x, v, d: v + x**1.5, "exponent 1.5.*exp and log"),
+    "rounded division": (lambda self, x, v, d: v + torch.div(x, d, rounding_mode="floor"), "div"),
+    "unknown operation": (lambda self, x, v, d: v + torch.round(x), "uses round.*Known: abs"),
+    "unknown name": (lambda self, x, v, d: v + self.nothing, "nothing"),
+}
+
+
+@pytest.mark.parametrize(("charge", "words"), WRONG.values(), ids=list(WRONG))
+def test_refused_at_definition_with_what_to_write(charge, words):
+    kind = type("Wrong", (Written,), {"charge": charge})
+    with pytest.raises(TraceError, match=f"(?s)^Wrong: dynamics.*{words}|^Wrong: an autograd.*{words}"):
+        kind()
+
+
+RETURNS = {
+    "list": (lambda s, v: [s, v], r"tuple \(s, v\); got a list"),
+    "tensor": (lambda s, v: s, r"tuple \(s, v\); got a Tensor"),
+    "too many": (lambda s, v: (s, v, v), "got a tuple of 3"),
+    "number": (lambda s, v: (s, 0.0), "for v; got 0.0"),
+    "nothing": (lambda s, v: (s, None), "for v; got None"),
+    "truth": (lambda s, v: (s, v > 0), "for v; got torch.bool"),
+}
+
+
+@pytest.mark.parametrize(("returned", "words"), RETURNS.values(), ids=list(RETURNS))
+def test_refused_returns(returned, words):
+    def dynamics(self, x, v, *, decay, threshold):
+        return returned(self.fire(x + v, threshold), v)
+
+    with pytest.raises(TraceError, match=f"^Wrong: dynamics must return .*{words}"):
+        type("Wrong", (Written,), {"dynamics": dynamics})()
+
+
+def test_an_eager_neuron_may_do_all_this():
+    charge = WRONG["mean"][0]
+    neuron = type("Eager", (Written,), {"charge": charge, "fused": False})()
+    assert neuron(torch.ones(3, 2, 2)).shape == (3, 2, 2)
+    assert rb.last_backend() == "eager"
+    with rb.backend("cpu"), pytest.raises(RuntimeError, match=r"Eager: backend 'cpu' cannot run.*fused = False"):
+        neuron(torch.ones(3, 2, 2))
+
+
+def test_python_loops_and_numbers_are_fine():
+    def charge(self, x, v, decay):
+        for _ in range(2):
+            x = x * 0.5 + torch.ones(())
+        return decay * v + x
+
+    neuron = type("Fine", (Written,), {"charge": charge})()
+    x = torch.randn(5, 2, 3)
+    with rb.backend("eager"):
+        wanted = neuron(x)
+    with rb.backend("cpu"):
+        assert torch.equal(neuron(x), wanted)
+
+
+def test_tracing_ends_with_an_error():
+    with pytest.raises(TraceError):
+        type("Wrong", (Written,), {"charge": WRONG["mean"][0]})()
+    neuron = rb.LIF()
+    neuron.threshold = 0.5
+    assert neuron(torch.full((1, 1), 0.6)).item() == 1
