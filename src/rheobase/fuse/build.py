@@ -8,6 +8,7 @@ processes compiling the same kernel, or one that is killed, leave no half file b
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import hashlib
@@ -69,13 +70,25 @@ def folder() -> pathlib.Path:
         with tempfile.TemporaryFile(dir=wanted):
             return wanted
     except OSError as error:
-        other = pathlib.Path(tempfile.mkdtemp(prefix="rheobase-kernels-"))
-        warnings.warn(
-            f"rheobase: the kernel cache {wanted} cannot be written ({error.strerror}); kernels are kept in {other} "
-            "for this process only. Set RHEOBASE_CACHE to a writable folder.",
-            stacklevel=2,
-        )
-        return other
+        return _aside(wanted, error)
+
+
+def _aside(wanted: pathlib.Path, error: OSError) -> pathlib.Path:
+    """A temporary folder in place of one that cannot be written, gone with the process; says so."""
+    other = _temporary()
+    warnings.warn(
+        f"rheobase: the kernel cache {wanted} cannot be written ({error.strerror}); kernels are kept in {other} "
+        "for this process only. Set RHEOBASE_CACHE to a writable folder.",
+        stacklevel=2,
+    )
+    return other
+
+
+@functools.cache
+def _temporary() -> pathlib.Path:
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="rheobase-kernels-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def digest(source: str) -> str:
@@ -98,7 +111,7 @@ def library(source: str, name: str) -> ctypes.CDLL:
         if key not in _loaded:
             path = folder() / f"{name}-{key}.so"
             if not _sound(path):
-                _compile(source, path)
+                path = _compiled(source, path)
             _loaded[key] = ctypes.CDLL(str(path))
         return _loaded[key]
 
@@ -109,6 +122,16 @@ def _sound(path: pathlib.Path) -> bool:
     except OSError:
         return False
     return len(data) > 32 and hashlib.sha256(data[:-32]).digest() == data[-32:]
+
+
+def _compiled(source: str, path: pathlib.Path) -> pathlib.Path:
+    """Where the compiled library is: `path`, or a temporary folder where its own cannot be written (any more)."""
+    try:
+        _compile(source, path)
+    except OSError as error:
+        path = _aside(path.parent, error) / path.name
+        _compile(source, path)
+    return path
 
 
 def _compile(source: str, path: pathlib.Path) -> None:
