@@ -21,10 +21,10 @@ import tempfile
 import threading
 import warnings
 
-FLAGS = (
-    "-std=gnu11 -O3 -march=native -mprefer-vector-width=512 -fno-math-errno -fno-trapping-math -ffp-contract=off "
-    "-fopenmp -fPIC -shared"
-).split()
+FLAGS = [
+    "-std=gnu11", "-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math",
+    "-ffp-contract=off", "-fopenmp", "-fPIC", "-shared",
+]  # fmt: skip
 
 _loaded: dict[str, ctypes.CDLL] = {}
 _lock = threading.Lock()
