@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 
 import torch
@@ -43,7 +44,11 @@ def differentiate(neuron: Neuron, x: Tensor, state: dict | None, where: str) -> 
         try:
             torch.autograd.gradcheck(run, (x, *first, *weights), eps=1e-6, atol=1e-6, rtol=1e-5)
         except RuntimeError as error:
-            require(False, f"{where}: gradients differ from finite differences: {str(error)[:600]}")
+            learned = [name for name, value in neuron.named_parameters() if value.requires_grad]
+            names = ["x", *(f"the first {name}" for name in neuron.states if name in state), *learned]
+            place = re.search(r"respect to input (\d+)", str(error))
+            to = names[int(place[1])] if place else "an input"
+            require(False, f"{where}: the gradient to {to} differs from finite differences. {str(error)[:600]}")
 
 
 def gradients(subject: Subject) -> None:
