@@ -9,11 +9,11 @@ from contextvars import ContextVar
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from rheobase.fuse import build, gpu
 from rheobase.fuse.gpu import GpuCall
 from rheobase.fuse.launch import DTYPES, Call
+from rheobase.fuse.once import first_order
 from rheobase.fuse.step import Coefficient
 from rheobase.fuse.trace import Program
 from rheobase.names import unknown
@@ -148,7 +148,7 @@ class _Scan(torch.autograd.Function):
         return (spikes, *last)
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx, *grads: Tensor | None):
         x, uniform, *rest = ctx.saved_tensors
         saved = iter(rest)
