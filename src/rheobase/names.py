@@ -4,6 +4,13 @@ import difflib
 from collections.abc import Iterable
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message about a name: the nearest known one, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}."
+
+
 def unknown(kind: str, given: str, known: Iterable[str]) -> ValueError:
     """The error for a name that is not known: says what was given, the nearest name, and all names."""
     known = sorted(known)

@@ -1,7 +1,8 @@
 """All neurons. A new one is a file here and a line below; tests, benchmarks and docs find it by themselves."""
 
+from rheobase.names import unknown
 from rheobase.neurons.alif import ALIF
-from rheobase.neurons.base import Neuron, nearest
+from rheobase.neurons.base import Neuron
 from rheobase.neurons.clif import CLIF
 from rheobase.neurons.dalif import DALIF
 from rheobase.neurons.dietlif import DietLIF
@@ -26,7 +27,7 @@ def names() -> list[str]:
 def create(name: str, **options) -> Neuron:
     """A neuron by its lower-case name. Errors: ValueError naming the nearest known name."""
     if name.lower() not in KINDS:
-        raise ValueError(f"unknown neuron {name!r}{nearest(name.lower(), names())}")
+        raise unknown("neuron", name, names())
     return KINDS[name.lower()](**options)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from rheobase import surrogate as surrogates
 from rheobase.fuse import eager, library, operator, recurrent_launch, trace
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
+from rheobase.names import nearest
 
 State = dict[str, Tensor]
 
@@ -39,12 +39,6 @@ class _Definition(type):
         if neuron.fused:
             vars(neuron)["_key"] = library.register(neuron.program())
         return neuron
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """The end of an error message: the nearest known name, or all of them."""
-    close = difflib.get_close_matches(name, known, 1, 0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}."
 
 
 def above(owner: object, name: str, value: float, bound: float, why: str = "") -> float:

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from rheobase import data, models
 from rheobase.data import Samples
 from rheobase.data.encodings import Encoding
+from rheobase.fuse.operator import last_backend
 from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.firing import FiringRate
 from rheobase.training.interrupt import Interruption
 from rheobase.training.losses import objective
+from rheobase.training.memory import keep_pages
 from rheobase.training.progress import Reporter
 
 RECORD, WEIGHTS = "record.json", "weights.safetensors"
@@ -130,6 +132,7 @@ def train(
         raise ValueError("train: needs a config, or a folder to resume.")
     if state is None and (folder / checkpoint.CURRENT).exists():
         raise ValueError(f"{folder} already holds a run. Resume it with --resume {folder}, or choose another folder.")
+    keep_pages()
     task = prepare(config)
     run = Run(task, folder, command, checkpoint_seconds)
     if state is None:
@@ -255,6 +258,7 @@ class Run:
             **self.circumstances,
             "config": self.config.as_dict(),
             "device": str(task.device),
+            "backend": str(last_backend()),
             "parameters": sum(p.numel() for p in task.model.parameters()),
             "samples": {part: len(getattr(task, part)) for part in ("train", "validation", "test")},
             "best_epoch": progress.best_epoch,
