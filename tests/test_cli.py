@@ -83,7 +83,7 @@ def test_equal_terms_means_the_same_weights_and_readout():
     [
         (["trian"], "Did you mean 'train'"),
         (["train", "smnits"], "Did you mean 'smnist'"),
-        (["train", "--neuron", "lfi"], "did you mean 'lif'"),
+        (["train", "--neuron", "lfi"], "Did you mean 'lif'"),
         (["train", "--neuron", "lif:tua=3"], "'tua'; did you mean 'tau'"),
         (["train", "--neuron", "lif:tau"], "name:option=value"),
         (["train", "--data", "digit"], "Did you mean 'digits'"),
