@@ -32,9 +32,9 @@ def test_types_and_surrogates_all_meet():
     assert {(dtype, surrogate) for dtype, surrogate, _ in met} == set(itertools.product(DTYPES, rb.surrogate.names()))
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("surrogate", rb.surrogate.names())
-@pytest.mark.parametrize("name", FUSED if FULL else [])
+@pytest.mark.parametrize(
+    ("name", "surrogate", "dtype"), itertools.product(FUSED, rb.surrogate.names(), DTYPES) if FULL else []
+)
 def test_whole_product(name, surrogate, dtype):
     subject = subjects.subject(name)
     for reset in subject.resets():

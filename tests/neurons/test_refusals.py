@@ -42,7 +42,7 @@ CASES = [
     (lambda: rb.PSN(steps=3).step(X[0]), TypeError, "no single step"),
     (lambda: rb.PSN(steps=3).scan(X, {"v": X[0]}), ValueError, "keeps no state"),
     (lambda: rb.LIF().trace(X[:0]), ValueError, "trace needs at least one time step"),
-    (lambda: rb.neurons.create("clfi"), ValueError, "unknown neuron 'clfi'; did you mean 'clif'"),
+    (lambda: rb.neurons.create("clfi"), ValueError, "(?i)unknown neuron 'clfi'. did you mean 'clif'"),
     (lambda: rb.LIF().recur(X, torch.zeros(3, 3)), ValueError, r"recurrent weight must be \[4, 4\]"),
 ]
 

@@ -118,8 +118,11 @@ def turns(subject: Subject) -> list[tuple[torch.dtype, str, str]]:
     known = names()
     first = known.index(subject.name.lower()) if subject.name.lower() in known else 0
     resets = [reset.get("reset", "") for reset in subject.resets()]
-    cases = [(dtype, reset) for dtype in DTYPES for reset in resets]
-    return [(dtype, kinds[(first + k) % len(kinds)], reset) for k, (dtype, reset) in enumerate(cases)]
+    return [
+        (dtype, kinds[(first + d + 4 * r) % len(kinds)], reset)
+        for d, dtype in enumerate(DTYPES)
+        for r, reset in enumerate(resets)
+    ]
 
 
 def dyadic_dtypes(subject: Subject) -> None:
