@@ -33,7 +33,7 @@ def test_types_and_surrogates_all_meet():
 
 
 @pytest.mark.parametrize(
-    ("name", "surrogate", "dtype"), itertools.product(FUSED, rb.surrogate.names(), DTYPES) if FULL else []
+    ("name", "surrogate", "dtype"), list(itertools.product(FUSED, rb.surrogate.names(), DTYPES)) if FULL else []
 )
 def test_whole_product(name, surrogate, dtype):
     subject = subjects.subject(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest import mock
 
 import torch
@@ -128,8 +129,9 @@ def turns(subject: Subject) -> list[tuple[torch.dtype, str, str]]:
 def dyadic_dtypes(subject: Subject) -> None:
     """The dyadic check in every type: per type and reset one surrogate, another one from neuron to neuron."""
     for dtype, kind, reset in turns(subject):
-        chosen = {"surrogate": getattr(surrogates, kind)()} if kind else {}
-        dyadic(subject, dtype, **chosen, **({"reset": reset} if reset else {}))
+        chosen: dict[str, Any] = {"surrogate": getattr(surrogates, kind)()} if kind else {}
+        chosen |= {"reset": reset} if reset else {}
+        dyadic(subject, dtype, **chosen)
 
 
 def random_inputs(subject: Subject, dtype: torch.dtype = torch.float32, **options) -> int:

@@ -198,8 +198,8 @@ def recurrent(subject: Subject) -> None:
         neuron = subject.dyadic(12, **options)
         x = quarters((12, 5, 8))
         uniform = eighths(tuple(x.shape)) if subject.random else None
-        found = [recurrent_outcome(neuron, x, uniform, backend) for backend in ("eager", "auto")]
-        agree(neuron, *found, x.dtype, f"{subject.name} {options}, recurrent: ")
+        eager, fused = (recurrent_outcome(neuron, x, uniform, backend) for backend in ("eager", "auto"))
+        agree(neuron, eager, fused, x.dtype, f"{subject.name} {options}, recurrent: ")
 
 
 def recurrent_outcome(neuron, x: Tensor, uniform: Tensor | None, backend: str) -> dict[str, Tensor]:
@@ -214,7 +214,7 @@ def recurrent_outcome(neuron, x: Tensor, uniform: Tensor | None, backend: str) -
         spikes, last = neuron.recur(x, weight, state, **({} if uniform is None else {"uniform": uniform}))
         found = {"spikes": spikes} | {f"final {k}": last[k] for k in neuron.states}
         weights = [torch.randint(-4, 5, v.shape, generator=generator) / 4 for v in found.values()]
-        sum((v * w).sum() for v, w in zip(found.values(), weights, strict=True)).backward()
-    found |= {"gradient to x": x.grad, "gradient to the weight": weight.grad}
+        torch.stack([(v * w).sum() for v, w in zip(found.values(), weights, strict=True)]).sum().backward()
+    found |= {"gradient to x": x.grad, "gradient to the weight": weight.grad}  # type: ignore[dict-item]
     found |= {f"gradient to {k}": v.grad for k, v in neuron.named_parameters() if v.grad is not None}
     return {k: v.detach() for k, v in found.items()}

@@ -11,7 +11,7 @@ from rheobase.checks.subject import CHANNELS, Subject, require, start
 from rheobase.fuse import operator
 
 
-def refuses(where: str, kinds: type | tuple, words: str, call: Callable) -> None:
+def refuses(where: str, kinds: type[Exception], words: str, call: Callable) -> None:
     """The call raises one of these errors, and its message matches `words`."""
     try:
         call()

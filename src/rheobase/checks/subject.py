@@ -162,7 +162,7 @@ def start(neuron: Neuron, x: Tensor, seed: int = 2) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     state = neuron.zero_state(x)
     for name in neuron.states:
-        state[name] = (torch.randint(-1, 3, x.shape[1:], generator=generator) / 2).to(state[name].dtype)
+        state[name] = (torch.randint(-1, 3, x.shape[1:], generator=generator) / 2).to(state[name])
     return state
 
 
@@ -182,11 +182,11 @@ def counted(neuron: Neuron) -> Iterator[dict[str, int]]:
             seen["all"] += d.numel()
             return inner.derivative(d)
 
-    neuron.__dict__["surrogate"] = Counting(**dataclasses.asdict(inner))
+    vars(neuron)["surrogate"] = Counting(**dataclasses.asdict(inner))
     try:
         yield seen
     finally:
-        neuron.__dict__["surrogate"] = inner
+        vars(neuron)["surrogate"] = inner
 
 
 def outcome(
@@ -202,10 +202,10 @@ def outcome(
         spikes, last = neuron.scan(x, first or None, **given)
         found = {"spikes": spikes} | {f"final {k}": last[k] for k in neuron.states}
         generator = torch.Generator().manual_seed(9)
-        loss = torch.zeros((), dtype=torch.float64)
+        loss = torch.zeros((), dtype=torch.float64, device=x.device)
         for value in found.values():
             weights = torch.randint(-4, 5, value.shape, generator=generator) / 4
-            loss = loss + (value * weights.to(value.dtype)).sum(dtype=torch.float64)
+            loss = loss + (value * weights.to(value)).sum(dtype=torch.float64)
         if loss.requires_grad:
             loss.backward()
     found |= {"gradient to x": _slope(x)}
