@@ -1,9 +1,13 @@
-"""Where the real data lies, for tests that need it."""
+"""Where the real data lies, for tests that need it; without a GPU, Triton's kernels run in its interpreter."""
 
 import os
 from pathlib import Path
 
 import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is imported, which tracing does
 
 PLACES = [
     os.environ.get("RHEOBASE_DATA"),

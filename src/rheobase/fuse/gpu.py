@@ -201,11 +201,14 @@ class GpuCall(Call):
         step, (cot, grad_x, partial) = self.program.step, outputs
         borrowed = scratch_bytes(self.program, self.x.shape[0] + self.lead, self.neurons)
         scratch = torch.empty(borrowed // 4, dtype=self.dtype, device=self.x.device)
-        found = _merged(arguments) | {"cot_in": cot.detach(), "to_x_out": grad_x, "marks": scratch, "partial": partial}
+        to_x = grad_x.float() if interpreting() else grad_x  # the interpreter cuts float32 to bfloat16 without rounding
+        found = _merged(arguments) | {"cot_in": cot.detach(), "to_x_out": to_x, "marks": scratch, "partial": partial}
         found |= {f"sums_{name}": s for name, s in zip(step.coefficients, sums, strict=True) if s is not None}
         for name, *row in zip(step.states, *states, strict=True):
             found |= {f"{side}_{name}": value for side, value in zip(("first", "cot", "grad"), row, strict=True)}
         self.launch(True, kinds, found)
+        if to_x is not grad_x:
+            grad_x.copy_(to_x)
         if partial.numel():
             partial[..., 0] = partial.sum(-1)
 
