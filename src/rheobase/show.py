@@ -10,7 +10,7 @@ import pathlib
 import torch
 
 from rheobase import neurons
-from rheobase.fuse import cpu
+from rheobase.fuse import cpu, gpu, gpu_source
 from rheobase.fuse.launch import DTYPES
 from rheobase.fuse.trace import Graph, Node, Program
 from rheobase.names import unknown
@@ -115,9 +115,15 @@ def equations(graph: Graph, outputs: list[str]) -> list[str]:
 
 
 def kernels(neuron: Neuron) -> dict[str, str]:
-    """Generated source by title: C forward and backward."""
+    """Generated source by title: C and Triton, forward and backward."""
     program, variant = neuron.program(), default_variant(neuron)
-    return {"C, forward": cpu.forward_source(program, variant), "C, backward": cpu.backward_source(program, variant)}
+    on_gpu = gpu_source.Variant.like(variant)
+    return {
+        "C, forward": cpu.forward_source(program, variant),
+        "C, backward": cpu.backward_source(program, variant),
+        "Triton, forward": gpu_source.forward_source(program, on_gpu),
+        "Triton, backward": gpu_source.backward_source(program, on_gpu),
+    }
 
 
 def card(neuron: Neuron, code: bool = False) -> str:
@@ -138,7 +144,8 @@ def card(neuron: Neuron, code: bool = False) -> str:
     parts += [f"forward   {_counts(cost.forward_operations)}", f"backward  {_counts(cost.backward_operations)}"]
     parts += [f"saved for backward: x, {', '.join(f'{n} bytes in {t}' for t, n in cost.saved.items())}; states: none"]
     parts += [f"moved in float32: {cost.moved_forward} bytes forward, {cost.moved_backward} backward"]
-    parts += [f"scratch of the backward pass: at most {cost.scratch / 2**20:.2f} MiB per thread at T=784"]
+    parts += [f"scratch of the backward pass: {cost.scratch / 2**20:.2f} MiB per thread at T=784 on the CPU,"]
+    parts += [f"{gpu.scratch_bytes(program, 784, 1)} bytes per neuron at T=784 on a GPU"]
     if code:
         for title, source in kernels(neuron).items():
             parts += ["", title, "-" * len(title), source]

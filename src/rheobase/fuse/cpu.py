@@ -198,9 +198,7 @@ def forward_source(program: Program, variant: Variant) -> str:
         *code.loop(body(program.forward, ["s", *program.following], inputs, stores)),
         "if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));",
     ]
-    load = [line for k, _ in states for line in (
-        _load(f"v_{k}", f"first_{k}"),
-    )]  # fmt: skip
+    load = [_load(f"v_{k}", f"first_{k}") for k, _ in states]
     keep = [f"if (last_{k}) memcpy(last_{k} + m, v_{k}, (size_t)n * sizeof(F));" for k, _ in states]
     pointers = [f"S *s = (S *){code.arg('s')};"] + [
         line
