@@ -100,15 +100,17 @@ def chunk_length(program: Program, steps: int) -> int:
     return next((length for length in lengths if steps <= length), lengths[-1])
 
 
-def shape(program: Program, dtype: str, neurons: int, steps: int, backward: bool) -> Shape:
+def shape(program: Program, dtype: str, neurons: int, steps: int, backward: bool, summed: bool = False) -> Shape:
     """How the grid is cut, for enough bytes in flight and no spilled registers.
 
-    Forward a thread reads 16 bytes at once. Backward it holds the states and x of a chunk, about 128 numbers. With few
-    neurons a thread takes one, so that every multiprocessor has work.
+    Forward a thread reads 16 bytes at once. Backward it takes fewer neurons: it holds the states and x of a chunk, and
+    what a step holds besides grows with the states, and where gradients of coefficients are `summed`. No neuron of the
+    package spills (`ptxas -v`, sm_90). With few neurons a thread takes one, so that every multiprocessor has work.
     """
     chunk, each = chunk_length(program, steps), 4 if dtype == "float32" else 8
     if backward:
-        room = 128 // (chunk * (len(program.step.states) + 1))
+        states = max(len(program.step.states), 1)
+        room = 128 // (chunk * (states * (states + 1) + 2 * summed))
         each = max(1, min(each, 1 << max(room.bit_length() - 1, 0)))
     if neurons >= 1 << 15:
         each = each if neurons >= each << 15 else 1
@@ -161,8 +163,9 @@ class GpuCall(Call):
         """Steps since the last multiple of four of the clock, before which random numbers are not drawn."""
         return self.clock[0] % 4 if self.program.step.random and self.uniform is None else 0
 
-    def cut(self, backward: bool) -> Shape:
-        return shape(self.program, DTYPES[self.x.dtype], self.neurons, self.x.shape[0] + self.lead, backward)
+    def cut(self, backward: bool, summed: bool) -> Shape:
+        steps = self.x.shape[0] + self.lead
+        return shape(self.program, DTYPES[self.x.dtype], self.neurons, steps, backward, summed)
 
     def shared(self) -> dict[str, Any]:
         """The arguments that both kernels take, coefficients and states aside."""
@@ -179,7 +182,7 @@ class GpuCall(Call):
         """Run a kernel on the device of x."""
         drawn = self.program.step.random and self.uniform is None
         variant = Variant(DTYPES[self.x.dtype], tuple(kinds), drawn, interpreting())
-        cut, function = self.cut(backward), kernel(self.program, variant, backward)
+        cut, function = self.cut(backward, any(kind.wanted for kind in kinds)), kernel(self.program, variant, backward)
         constants = {"BLOCK": cut.block} | ({"CHUNK": cut.chunk} if backward else {})
         grid = (-(-self.neurons // cut.block),)
         device = torch.cuda.device(self.x.device) if self.x.is_cuda else contextlib.nullcontext()
@@ -213,7 +216,7 @@ class GpuCall(Call):
             partial[..., 0] = partial.sum(-1)
 
     def _partial(self, count: int, span: int) -> Tensor:
-        programs = -(-self.neurons // self.cut(True).block)
+        programs = -(-self.neurons // self.cut(True, True).block)
         return torch.zeros((count, span, programs), dtype=torch.float64, device=self.x.device)
 
 
@@ -231,7 +234,7 @@ def compile_ahead(program: Program, variant: Variant, capability: int, backward:
 
     if interpreting():
         raise RuntimeError("compile_ahead: Triton's interpreter is on; unset TRITON_INTERPRET before importing triton.")
-    cut = shape(program, variant.dtype, 1 << 22, steps, backward)
+    cut = shape(program, variant.dtype, 1 << 22, steps, backward, any(kind.wanted for kind in variant.kinds))
     types = (gpu_source.backward_arguments if backward else gpu_source.forward_arguments)(program, variant)
     constants = {"BLOCK": cut.block, "FLAT": True, "WIDE": False} | ({"CHUNK": cut.chunk} if backward else {})
     aligned = {(place,): [["tt.divisibility", 16]] for place, name in enumerate(types) if _aligned(name, types[name])}
