@@ -22,7 +22,7 @@ from rheobase.checks.subject import (
     require,
     start,
 )
-from rheobase.fuse import cpu, operator
+from rheobase.fuse import cpu, launch, operator
 
 
 def views(x: Tensor) -> dict[str, Tensor]:
@@ -131,7 +131,7 @@ def thread_count(subject: Subject) -> None:
     per = next(({name: CHANNELS} for name in ("channels", "features") if name in subject.signature), {})
     for options in [{}, per] if per else [{}]:
         neuron = subject.neuron(8, **options)
-        x = normal((8, 4, CHANNELS, 700))
+        x = normal((8, 4, CHANNELS, launch.PARALLEL_FROM // (32 * CHANNELS) + 1))
         found = []
         for count in (1, 2):
             with threads(count):
