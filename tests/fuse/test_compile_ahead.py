@@ -41,15 +41,59 @@ found["fusion on"] = facts("lif", 90, False, 4)
 print(json.dumps(found))
 """
 
+# Calls go through Triton's own binding of arguments and its compiler, for an sm_90 that is not there; none is launched.
+UNLAUNCHED = """
+import json, torch, triton
+from triton.backends.compiler import GPUTarget
+import rheobase as rb
+from rheobase.fuse import gpu
+
+class Driver:
+    get_current_target = lambda self: GPUTarget("cuda", 90, 32)
+    get_current_device = get_current_stream = lambda self, *_: 0
+
+class Unlaunched:
+    def __init__(self, function):
+        self.function = function
+    def __getitem__(self, grid):
+        return lambda **given: compiled.add(self.function.run(grid=grid, warmup=True, **given).hash)
+
+triton.runtime.driver.set_active(Driver())
+kernel, gpu.obstacle = gpu.kernel, lambda *_: None
+gpu.kernel = lambda *given: Unlaunched(kernel(*given))
+
+def kernels(neuron, inputs):
+    compiled.clear()
+    for x in inputs:
+        with rb.backend("triton"):
+            neuron(x.requires_grad_()).sum().backward()
+    return len(compiled)
+
+compiled = set()
+layouts = [torch.zeros(5, 2, 3, 66)[..., :65], torch.zeros(5, 2, 4, 3).transpose(2, 3)]
+print(json.dumps({"steps": kernels(rb.LIF(), [torch.zeros(t, 48) for t in (9, 16, 17, 784)]),
+                  "seeds": kernels(rb.ProbLIF(), [torch.zeros(9, 48) for _ in range(3)]),
+                  "layouts": kernels(rb.PLIF(channels=3), layouts), "single": kernels(rb.LIF(), [torch.zeros(5, 1)])}))
+"""
+
+
+def outside(script: str, *arguments: str) -> dict:
+    """What a script prints in a process where Triton's interpreter is off."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    run = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr[-3000:]
+    return json.loads(run.stdout.splitlines()[-1])
+
 
 @pytest.fixture(scope="module")
 def compiled():
     """What the PTX of every kernel shows, by "name steps capability backward"."""
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    wanted = json.dumps([(name, 4) for name in FUSED] + [(name, 32) for name in LONG])
-    run = subprocess.run([sys.executable, "-c", SCRIPT, wanted], capture_output=True, text=True, env=environment)
-    assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads(run.stdout.splitlines()[-1])
+    return outside(SCRIPT, json.dumps([(name, 4) for name in FUSED] + [(name, 32) for name in LONG]))
+
+
+def test_a_new_length_of_time_or_seed_compiles_nothing():
+    """One forward and one backward kernel for every T above 8, for every seed; layouts and one neuron compile."""
+    assert outside(UNLAUNCHED) == {"steps": 2, "seeds": 2, "layouts": 4, "single": 2}
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
