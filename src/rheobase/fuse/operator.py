@@ -49,7 +49,8 @@ def backend(name: str) -> Iterator[None]:
     """Run neurons on "eager", "cpu" (fused C), "triton" (fused GPU) or "auto" inside the context.
 
     "auto", the default: inputs on a GPU run "triton", inputs on the CPU "cpu" where a C compiler is found; eager are
-    neurons with `fused = False`, calls inside `rb.surrogate.smooth()` and torch.func transforms, and other devices.
+    neurons with `fused = False`, calls inside `rb.surrogate.smooth()` and torch.func transforms, other devices, and
+    float64 on a GPU.
     A named backend runs or raises. Errors: ValueError for an unknown name.
     """
     if name not in BACKENDS:
@@ -113,11 +114,11 @@ def choose(program: Program | None, x: Tensor, name: str, obstacle: str | None =
 
 
 def _choose_gpu(program: Program | None, x: Tensor, name: str) -> str:
-    """"triton" for x on a GPU that has kernels for it, else "eager"; says so once where that could be changed."""
+    """"triton" for x on a GPU, "eager" for float64 there, and where triton is missing, which it says once."""
     if x.device.type != "cuda":
         return "eager"
     why = gpu.obstacle(program, x)  # type: ignore[arg-type]
-    if why is not None:
+    if why is not None and x.dtype != torch.float64:
         _warn_once(f"rheobase: {name} runs eager on {x.device}, many times slower: {why}.")
     return "eager" if why is not None else "triton"
 
