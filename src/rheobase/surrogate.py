@@ -16,6 +16,8 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
+from rheobase.names import unknown
+
 _smooth: ContextVar[bool] = ContextVar("rheobase_smooth", default=False)
 
 
@@ -232,3 +234,25 @@ class FastSigmoid(Surrogate):
 def names() -> list[str]:
     """The names of all surrogates, for tables and command lines."""
     return sorted(kind.__name__ for kind in Surrogate.__subclasses__())
+
+
+def from_text(text: str) -> Surrogate:
+    """The surrogate written as it prints itself, for configs: `DoubleGaussian(gamma=0.25)`, or the name alone.
+
+    Errors: ValueError naming the nearest surrogate or option, or saying what cannot be read.
+    """
+    name, _, inside = text.strip().removesuffix(")").partition("(")
+    kinds = {kind.__name__: kind for kind in Surrogate.__subclasses__()}
+    if name not in kinds:
+        raise unknown("surrogate", name, kinds)
+    known = [field.name for field in dataclasses.fields(kinds[name])]
+    options = {}
+    for pair in filter(None, (part.strip() for part in inside.split(","))):
+        option, _, value = pair.partition("=")
+        if option.strip() not in known:
+            raise unknown(f"option of surrogate {name}", option.strip(), known)
+        try:
+            options[option.strip()] = float(value)
+        except ValueError as error:
+            raise ValueError(f"surrogate {text!r}: {option.strip()} must be a number; got {value!r}.") from error
+    return kinds[name](**options)

@@ -54,8 +54,12 @@ def test_recurrent_gradients(name):
 @pytest.mark.parametrize("name", STEPWISE)
 @pytest.mark.parametrize("cut", [0, 1, 7])
 def test_recurrent_resumes(name, cut):
+    """Weights and inputs on quarters: products are exact, for a BLAS may add a short batch of rows in another order."""
     layer = rb.Recurrent(subjects.subject(name).neuron(12), 4, 6)
-    x = normal(12, 3, 4) * 6
+    with torch.no_grad():
+        for weight in (layer.weight_ih, layer.weight_hh):
+            weight.copy_((weight * 4).round() / 4)
+    x = (normal(12, 3, 4) * 24).round() / 4
     whole, end = layer.scan(x)
     first, state = layer.scan(x[:cut])
     second, last = layer.scan(x[cut:], state)

@@ -28,13 +28,16 @@ class Inputs:
     weight: Tensor
     state: dict[str, Tensor] | None
     uniform: Tensor | None = None
+    delays: Tensor | None = None
 
     def leaves(self) -> dict[str, Tensor]:
         state = {name: v for name, v in (self.state or {}).items() if v.is_floating_point()}
         return {"x": self.x, "weight": self.weight, **state}
 
 
-def dyadic(neuron: rb.Neuron, name: str, shape: tuple[int, int, int], dtype: torch.dtype, state: bool = True) -> Inputs:
+def dyadic(
+    neuron: rb.Neuron, name: str, shape: tuple[int, int, int], dtype: torch.dtype, state: bool = True, delays=None
+) -> Inputs:
     """Inputs on quarters, weights on sixteenths: sums are exact, so that their order does not matter."""
     g, wide = torch.Generator().manual_seed(1), torch.float64 if dtype == torch.float64 else torch.float32
     n, gain = shape[-1], GAIN.get(name, 1.0)
@@ -47,9 +50,10 @@ def dyadic(neuron: rb.Neuron, name: str, shape: tuple[int, int, int], dtype: tor
     given = None
     if state:
         given = {key: grid(shape[1:], 0.5, 0.125).to(wide) for key in neuron.states}
-        given |= {"spikes": (torch.rand(shape[1:], generator=g) < 0.3).to(wide)}
+        history = () if delays is None else (1 + int(delays.max()),)
+        given |= {"spikes": (torch.rand((*history, *shape[1:]), generator=g) < 0.3).to(wide)}
         given |= {key: torch.tensor(6) for key in neuron._clocked()}
-    return Inputs(x.to(dtype), weight.to(wide), given)
+    return Inputs(x.to(dtype), weight.to(wide), given, delays=delays)
 
 
 def random(name: str, shape: tuple[int, int, int], dtype: torch.dtype) -> Inputs:
@@ -67,7 +71,7 @@ def call(neuron: rb.Neuron, inputs: Inputs, backend: str) -> dict[str, Tensor]:
     state = None if inputs.state is None else inputs.state | {k: v for k, v in leaves.items() if k in inputs.state}
     g = torch.Generator().manual_seed(3)
     with rb.backend(backend):
-        spikes, last = neuron.recur(leaves["x"], leaves["weight"], state, uniform=inputs.uniform)
+        spikes, last = neuron.recur(leaves["x"], leaves["weight"], state, uniform=inputs.uniform, delays=inputs.delays)
         assert rb.last_backend() == backend
     outputs = [spikes, *(v for v in last.values() if v.is_floating_point())]
     cots = [torch.randn(v.shape, generator=g).to(v.dtype) for v in outputs]

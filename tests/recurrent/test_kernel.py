@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import rheobase as rb
-from rheobase.fuse import recurrent_launch
+from rheobase.fuse import recurrent_launch, recurrent_reach
 from tests.recurrent import cases
 
 pytestmark = pytest.mark.skipif(rb.fuse.build.compiler() is None, reason="needs a C compiler")
@@ -138,25 +138,104 @@ def test_gradients_only_where_asked():
         assert grad.isfinite().all() and grad.abs().sum() > 0
 
 
-def test_plain_calls_keep_nothing():
-    """Without a graph the same spikes; with one, x is watched: changing it before backward is an error."""
-    inputs = cases.dyadic(rb.LIF(), "lif", (20, 3, 17), torch.float32)
+def test_plain_calls_give_the_same_spikes():
+    """With a graph x is let go: changing it before backward changes nothing; the weight is watched."""
+    inputs, grads = cases.dyadic(rb.LIF(), "lif", (20, 3, 17), torch.float32), []
     x, weight = inputs.x.clone(), inputs.weight.clone().requires_grad_()
     with torch.no_grad():
         plain, _ = rb.LIF().recur(x, weight)
+    for change in (0, 1):
+        spikes, _ = rb.LIF().recur(x, weight)
+        assert not plain.requires_grad and torch.equal(plain, spikes)
+        x.add_(change)
+        grads += torch.autograd.grad(spikes.sum(), weight)
+    assert torch.equal(*grads) and grads[0].abs().sum() > 0
     spikes, _ = rb.LIF().recur(x, weight)
-    assert not plain.requires_grad and torch.equal(plain, spikes)
-    x.add_(1)
+    weight.data, _ = weight.data + 1, weight.detach().add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         spikes.sum().backward()
 
 
+def test_a_retained_graph_gives_the_same_gradients_again():
+    """Only the last backward pass may write over the currents."""
+    inputs = cases.dyadic(rb.LIF(), "lif", (20, 3, 17), torch.float32)
+    x, weight = inputs.x.clone().requires_grad_(), inputs.weight.clone().requires_grad_()
+    spikes, _ = rb.LIF().recur(x, weight)
+    grads = [torch.autograd.grad(spikes.sum(), [x, weight], retain_graph=keep) for keep in (True, True, False)]
+    copies = [[g.clone() for g in some] for some in grads]
+    for other in copies[1:]:
+        assert torch.equal(copies[0][0], other[0]) and torch.equal(copies[0][1], other[1])
+    with pytest.raises(RuntimeError, match="a second time"):
+        torch.autograd.grad(spikes.sum(), x)
+
+
+DELAYS = {
+    "none": torch.zeros(17, dtype=torch.int64),
+    "some": torch.arange(17) % 4 * 3,
+    "beyond the end": torch.arange(17) * 3,
+    "all": torch.full((17,), 16),
+}
+
+
+@pytest.mark.parametrize("state", [True, False], ids=["given", "fresh"])
+@pytest.mark.parametrize("delays", DELAYS)
+def test_delays_equal_the_eager_loop(delays, state):
+    for name, dtype in (("lif", torch.float32), ("alif", torch.float64), ("probplif", torch.float32)):
+        neuron = cases.make(name, 17).to(dtype)
+        inputs = cases.dyadic(neuron, name, (cases.STEPS, 5, 17), dtype, state, DELAYS[delays])
+        if neuron.random:
+            neuron.seed = 5
+        eager = cases.call(neuron, inputs, "eager")
+        assert 0.02 < eager["spikes"].double().mean() < 0.7
+        cases.compare(eager, cases.call(neuron, inputs, "cpu"))
+
+
+def test_delays_of_the_eager_loop_are_what_they_say():
+    """Against sums written out by hand."""
+    inputs = cases.dyadic(rb.LIF(), "lif", (20, 3, 17), torch.float32, False, DELAYS["some"])
+    with rb.backend("eager"):
+        spikes, state = rb.LIF().recur(inputs.x, inputs.weight, delays=inputs.delays)
+        late = torch.zeros_like(spikes)
+        for j, delay in enumerate(inputs.delays.tolist()):
+            late[1 + delay :, :, j] = spikes[: 20 - 1 - delay, :, j]
+        assert torch.equal(spikes, rb.LIF()(inputs.x + late @ inputs.weight.T))
+    assert torch.equal(state["spikes"], spikes[-10:])
+
+
+@pytest.mark.parametrize("surrogate", [rb.surrogate.Rectangle(), rb.surrogate.Triangle(0.25, 0.5)], ids=str)
+@pytest.mark.parametrize("reset", [{}, {"reset": "hard"}, {"detach_reset": True}], ids=str)
+def test_compact_surrogates_leave_out_only_what_does_not_matter(monkeypatch, surrogate, reset):
+    """Every product of gradients computed where it is needed only, and every one dense."""
+    neuron, found = rb.LIF(surrogate=surrogate, **reset), []
+    inputs = cases.dyadic(neuron, "lif", (cases.STEPS, 21, 70), torch.float32)
+    for limit in (1024, recurrent_launch.DENSE):
+        monkeypatch.setattr(recurrent_launch, "reach_limit", lambda _, limit=limit: limit)
+        found.append(cases.call(neuron, inputs, "cpu"))
+        cases.compare(cases.call(neuron, inputs, "eager"), found[-1])
+    assert not torch.equal(*(one["grad:x"] for one in found)), "both ways ran the same way"
+
+
+def test_which_neurons_have_gates():
+    def gated(neuron):
+        program = neuron.program()
+        names = [f"grad:{name}" for name in ("x", *program.step.states, *program.step.coefficients)]
+        return recurrent_reach.gates(program, names) is not None
+
+    assert gated(rb.LIF()) and gated(rb.ALIF(surrogate=rb.surrogate.Triangle())) and gated(rb.LIF(detach_reset=True))
+    assert not gated(rb.LIF(surrogate=rb.surrogate.ATan())) and not gated(
+        rb.ProbLIF(surrogate=rb.surrogate.Rectangle())
+    )
+    assert gated(rb.ProbLIF(sigma=0, surrogate=rb.surrogate.Rectangle()))
+
+
 def test_saved_is_one_bit_per_spike():
-    """Besides x: 1 bit per neuron and step, and a state every CHUNK steps."""
+    """Besides the currents in place of x: 1 bit per neuron and step, and a state every CHUNK steps."""
     neuron = rb.CLIF()
     x = torch.randn(64, 8, 128)
     loop = recurrent_launch.Loop(neuron.program(), x, (0, 0), None)
     loop.forward(torch.zeros(128, 128), None, [None, None], list(neuron.coefficients().values()), keep=True)
+    assert loop.x.untyped_storage().nbytes() == loop.call.x.untyped_storage().nbytes() == 4
+    assert torch.equal(loop.currents, x)
     assert loop.bits.nbytes * 8 == x.numel()
     assert loop.marks.nbytes == 2 * x.nbytes / recurrent_launch.CHUNK
     longer = recurrent_launch.Loop(neuron.program(), torch.randn(640, 80, 128), (0, 0), None)

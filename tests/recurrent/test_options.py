@@ -115,14 +115,57 @@ def test_delays_carry_on(first):
     torch.testing.assert_close(torch.cat([one, two]), made(x))
 
 
-@pytest.mark.parametrize("options", [{"truncate": 0}, {"dropout": 1.0}, {"delays": [1, 2]}, {"delays": [0.5] * INPUTS}])
+AXONS = [0, 3, 1, 0, 7, 2, 2, 0, 5, 1, 4]
+
+
+@pytest.mark.parametrize("first", [1, 2, 10])
+def test_axon_delays_carry_on(first):
+    """Cut anywhere, step by step, and truncated: the same spikes as in one go."""
+    made = layer(axon_delays=AXONS)
+    x = torch.randn(T, B, INPUTS)
+    whole, end = made.scan(x)
+    one, state = made.scan(x[:first])
+    two, last = made.scan(x[first:], state)
+    assert torch.equal(torch.cat([one, two]), whole) and end["spikes"].shape == (8, B, N)
+    assert all(torch.equal(end[key], last[key]) for key in end)
+    state = None
+    for t in range(T):
+        spike, state = made.step(x[t], state)
+        assert torch.equal(spike, whole[t])
+    made.truncate = 5
+    assert torch.equal(made(x), whole) and not torch.equal(layer_without_delays(made)(x), whole)
+
+
+def layer_without_delays(made: rb.Recurrent) -> rb.Recurrent:
+    other = rb.Recurrent(made.neuron, INPUTS, N)
+    other.load_state_dict({k: v for k, v in made.state_dict().items() if k != "axon_delays"})
+    return other
+
+
+def test_gradients_reach_through_axon_delays():
+    """Into a state handed on, as in one go."""
+    made, x = layer(axon_delays=AXONS), torch.randn(T, B, INPUTS)
+    whole = torch.autograd.grad(made(x).sum(), list(made.parameters()))
+    one, state = made.scan(x[:6])
+    halves = torch.autograd.grad(one.sum() + made.scan(x[6:], state)[0].sum(), list(made.parameters()))
+    for a, b in zip(whole, halves, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+BAD = [
+    {"truncate": 0}, {"dropout": 1.0}, {"delays": [1, 2]}, {"delays": [0.5] * INPUTS}, {"axon_delays": [1]},
+    {"axon_delays": [-1] * N},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", BAD)
 def test_refusals(options):
     with pytest.raises(ValueError, match="Recurrent: "):
         layer(**options)
 
 
 def test_all_options_at_once_and_no_steps():
-    made = layer(rb.CLIF(), learn_state=True, truncate=5, dropout=0.2, delays=[1, 2, 0, 0, 4])
+    made = layer(rb.CLIF(), learn_state=True, truncate=5, dropout=0.2, delays=[1, 2, 0, 0, 4], axon_delays=AXONS)
     for steps in (T, 0):
         spikes, state = made.scan(torch.randn(steps, B, INPUTS))
         assert spikes.shape == (steps, B, N) and state["inputs"].shape == (4, B, INPUTS)

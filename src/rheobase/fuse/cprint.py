@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from rheobase.fuse.trace import Graph, Node, Value
 
@@ -28,10 +29,9 @@ static inline float rb_clamp(float x, float most) { /* to [-most, most]; NaN pas
   const float a = __builtin_fabsf(x), m = most < a ? most : a;
   return rb_bits(rb_word(m) | (rb_word(x) & INT32_MIN));
 }
-static inline float rb_series(float r) { /* (exp(r) - 1 - r) / r^2 */
-  float p = 1.9875691500e-4f;
-  p = FMA(p, r, 1.3981999507e-3f); p = FMA(p, r, 8.3334519073e-3f); p = FMA(p, r, 4.1665795894e-2f);
-  return FMA(FMA(p, r, 1.6666665459e-1f), r, 5.0000001201e-1f);
+static inline float rb_series(float r) { /* (exp(r) - 1 - r) / r^2, in pairs: a chain of three, not five */
+  const float z = r * r, low = FMA(1.6666520631709497e-1f, r, 4.9999993447796487e-1f);
+  return FMA(FMA(1.3814598646664034e-3f, z, FMA(8.3687168796998281e-3f, r, 4.1668388045313996e-2f)), z, low);
 }
 static inline float rb_exp(float x) {
   const float c = rb_clamp(x, 104.0f);
@@ -135,12 +135,68 @@ def body(
 
     `given` names expressions for nodes that are known already.
     """
-    lines, known = [], given or {}
-    for number in graph.needed(outputs, known):
-        node = graph.nodes[number]
-        text = inputs[str(node.args[0])] if node.op == "input" else known.get(number) or expression(node)
-        lines.append(f"const {'int' if node.truth else 'F'} n{number} = {text};")
+    known = given or {}
+    lines = [_statement(graph, n, inputs, known) for n in graph.needed(outputs, known)]
     return lines + [stores[name].format(argument(graph.output(name))) for name in outputs]
+
+
+class Stages(NamedTuple):
+    """A scalar program cut between slow functions that wait for each other: lines of each loop, arrays between them."""
+
+    loops: list[list[str]]
+    arrays: list[str]
+
+
+# Chains of some twenty dependent operations: a loop with two of them, one after the other, fills the processor's window
+# with what waits; a loop for each runs a third faster.
+SLOW = {"exp", "log", "sigmoid", "tanh", "sin", "cos", "atan", "erf", "log1p", "expm1"}
+
+
+def staged(
+    graph: Graph,
+    outputs: Sequence[str],
+    inputs: Mapping[str, str],
+    stores: Mapping[str, str],
+    given: Mapping[int, str] | None = None,
+    keep: Mapping[int, str] | None = None,
+) -> Stages:
+    """`body` as several loops over i. Inputs are read where they are needed; outputs are stored in the last loop, since
+    they may overwrite inputs. `keep` gives a format per node whose value is stored besides.
+    """
+    known, keep = given or {}, keep or {}
+    needed = graph.needed(outputs, known)
+    read = {n for n in needed if n in known or graph.nodes[n].op == "input"}
+    args = {n: [] if n in read else [v for v in graph.nodes[n].args if isinstance(v, int)] for n in needed}
+    level, after = {}, {}  # the loop of a node, and of a slow function that needs it
+    for n in needed:
+        slow = n not in read and graph.nodes[n].op in SLOW
+        level[n] = max(((after if slow else level)[v] for v in args[n]), default=0)
+        after[n] = level[n] + 1 if slow else max((after[v] for v in args[n]), default=0)
+    last = max(level.values(), default=0)
+    ends = {value for value in map(graph.output, outputs) if isinstance(value, int)} | keep.keys()
+    used = {v: {level[n] for n in needed if v in args[n]} | ({last} if v in ends else set()) for v in needed}
+    carried = [n for n in needed if n not in read and max(used[n]) > level[n]]
+    loops: list[list[str]] = [[] for _ in range(last + 1)]
+    for stage, lines in enumerate(loops):
+        for n in needed:
+            if stage in used[n] and n in carried and level[n] < stage:
+                lines.append(f"const {_kind(graph, n)} n{n} = k{n}[i];")
+            elif (stage in used[n]) if n in read else level[n] == stage:
+                lines.append(_statement(graph, n, inputs, known))
+        lines += [f"k{n}[i] = n{n};" for n in carried if level[n] == stage]
+    loops[-1] += [stores[name].format(argument(graph.output(name))) for name in outputs]
+    loops[-1] += [form.format(f"n{n}") for n, form in keep.items()]
+    return Stages(loops, [f"{_kind(graph, n)} k{n}" for n in carried])
+
+
+def _statement(graph: Graph, number: int, inputs: Mapping[str, str], known: Mapping[int, str]) -> str:
+    node = graph.nodes[number]
+    text = inputs[str(node.args[0])] if node.op == "input" else known.get(number) or expression(node)
+    return f"const {_kind(graph, number)} n{number} = {text};"
+
+
+def _kind(graph: Graph, number: int) -> str:
+    return "int" if graph.nodes[number].truth else "F"
 
 
 def expression(node: Node) -> str:

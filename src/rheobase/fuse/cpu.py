@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-from rheobase.fuse.cprint import body, prelude
+from rheobase.fuse.cprint import Stages, prelude, staged
 from rheobase.fuse.csupport import PHILOX, SUPPORT
 from rheobase.fuse.trace import Program, shared
 
@@ -170,15 +170,18 @@ class _Code:
         """The forward program without its spikes: rows of states at `source` to rows at `target`."""
         inputs = self.inputs({name: f"{source}[{k} * pitch + i]" for k, name in enumerate(self.states)})
         stores = {f"next:{name}": f"{target}[{k} * pitch + i] = {{}};" for k, name in enumerate(self.states)}
-        lines = body(self.program.forward, self.program.following, inputs, stores)
-        if keep:
-            count = len(self.states)
-            lines += [f"kept[{count + k} * pitch + i] = n{n};" for k, (n, _) in enumerate(self.tape())]
-        return self.loop(lines)
+        count = len(self.states)
+        kept = {n: f"kept[{count + k} * pitch + i] = {{}};" for k, (n, _) in enumerate(self.tape())} if keep else {}
+        return self.loops(staged(self.program.forward, self.program.following, inputs, stores, keep=kept))
 
     @staticmethod
-    def loop(lines: list[str]) -> list[str]:
-        return ["#pragma omp simd", f"{LANES} {{", *("  " + line for line in lines), "}"]
+    def loops(stages: Stages, clause: str = "") -> list[str]:
+        """One loop over the lanes per stage; `clause` is OpenMP's for the last one."""
+        lines = [f"{array}[{APART}] __attribute__((aligned(64)));" for array in stages.arrays]
+        for place, stage in enumerate(stages.loops, 1):
+            lines.append("#pragma omp simd" + (clause if place == len(stages.loops) else ""))
+            lines += [f"{LANES} {{", *_indent(stage), "}"]
+        return lines
 
 
 def forward_source(program: Program, variant: Variant) -> str:
@@ -195,7 +198,7 @@ def forward_source(program: Program, variant: Variant) -> str:
         "  if (!stream && steps >= 16) fetch_to_write(st + 2 * total, n);",
         "}",
         *code.at_step(),
-        *code.loop(body(program.forward, ["s", *program.following], inputs, stores)),
+        *code.loops(staged(program.forward, ["s", *program.following], inputs, stores)),
         "if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));",
     ]
     load = [_load(f"v_{k}", f"first_{k}") for k, _ in states]
@@ -340,9 +343,8 @@ def _backward_step(code: _Code, wanted: list) -> list[str]:
     timed = [k for k, _, kind in wanted if kind.timed and not kind.spread]
     given = {n: f"now[{count + k} * pitch + i]" for k, (_, n) in enumerate(code.tape())}
     outputs = backward_outputs(code.program, code.variant)
-    loop = code.loop(body(code.program.backward, outputs, inputs, stores, given))
-    if timed:
-        loop[0] += " reduction(+:" + ",".join(f"add_{k}" for k in timed) + ")"
+    clause = " reduction(+:" + ",".join(f"add_{k}" for k in timed) + ")" if timed else ""
+    loops = code.loops(staged(code.program.backward, outputs, inputs, stores, given), clause)
     return [
         f"const F *RESTRICT now = scratch + (t - t0) * {count + len(given)} * pitch;",
         "const S *RESTRICT xt = xb + t * x_step;",
@@ -354,7 +356,7 @@ def _backward_step(code: _Code, wanted: list) -> list[str]:
         "}",
         *code.at_step(),
         *(f"double add_{k} = 0;" for k in timed),
-        *loop,
+        *loops,
         "if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));",
         *sums,
     ]
@@ -378,15 +380,8 @@ def _kernel(
     ]
     draws = PHILOX if variant.drawn else ""
     title = f"/* {program.step.name}, {name}, {variant.dtype} */\n"
-    return (
-        title
-        + prelude(variant.dtype)
-        + SUPPORT
-        + draws
-        + f"\nvoid {name}(const int64_t *a) {{\n"
-        + "\n".join(_indent(lines))
-        + "\n}\n"
-    )
+    head = title + prelude(variant.dtype) + SUPPORT + draws
+    return head + f"\nvoid {name}(const int64_t *a) {{\n" + "\n".join(_indent(lines)) + "\n}\n"
 
 
 def _load(lanes: str, pointer: str) -> str:

@@ -78,25 +78,69 @@ static void spread(F *RESTRICT out, const F *RESTRICT from, int64_t m, int64_t n
 
 PHILOX = r"""
 /* Words of Philox4x32-10 for steps 4 group ... 4 group + 3 of n lanes, as numbers in [0, 1). Element m of a
-   channels-last step is the logical neuron ((m / (P C)) C + m % C) P + (m / C) % P; P = 1 for the logical order. */
+   channels-last step is the logical neuron ((m / (P C)) C + m % C) P + (m / C) % P; P = 1 for the logical order.
+   Words lie in 64-bit lanes whose upper halves are ignored, which is what the processor's 32 x 32 bit product takes. */
 #define UNIT(c) ((F)((c) >> 8) * (F)5.9604644775390625e-8)
+#if defined(__AVX512F__) && !defined(__clang__)
+#define QUAD_BYTES 64
+typedef int half_words __attribute__((vector_size(64)));
+typedef long long products __attribute__((vector_size(64)));
+#define TIMES(a, b) (quad)__builtin_ia32_pmuludq512_mask((half_words)(a), (half_words)(b), (products){0}, 255)
+#elif defined(__AVX2__) && !defined(__clang__)
+#define QUAD_BYTES 32
+typedef int half_words __attribute__((vector_size(32)));
+#define TIMES(a, b) (quad)__builtin_ia32_pmuludq256((half_words)(a), (half_words)(b))
+#else
+#define QUAD_BYTES 16
+#define TIMES(a, b) (((a) & 0xffffffffu) * (b))
+#endif
+#define QUAD_LANES (QUAD_BYTES / 8)
+#define QUADS (16 / QUAD_LANES)
+typedef uint64_t quad __attribute__((vector_size(QUAD_BYTES)));
+static __attribute__((noinline)) void reorder(uint64_t id[16], int64_t e, int64_t P, int64_t C) {
+  for (int j = 0; j < 16; j++, e++) id[j] = (uint64_t)(((e / (P * C)) * C + e % C) * P + (e / C) % P);
+}
+/* Arrays of quads are filled and emptied one by one, or the compiler keeps them in memory. */
+static inline void philox_16(uint64_t w[4][16], const uint64_t *id, uint64_t m, uint64_t group,
+                             const uint64_t keys[2][10]) {
+  static const uint64_t counts[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+  const quad zero = {0}, first = zero + 0xD2511F53u, second = zero + 0xCD9E8D57u;
+  quad c0[QUADS], c1[QUADS], c2[QUADS], c3[QUADS], count;
+  memcpy(&count, counts, QUAD_BYTES);
+  for (int q = 0; q < QUADS; q++) {
+    c1[q] = count + (m + (uint64_t)(q * QUAD_LANES));
+    if (id) memcpy(&c1[q], id + q * QUAD_LANES, QUAD_BYTES);
+    c0[q] = zero + group; c2[q] = c1[q] >> 32; c3[q] = zero;
+  }
+  #pragma GCC unroll 10
+  for (int r = 0; r < 10; r++)
+    for (int q = 0; q < QUADS; q++) {
+      const quad a = TIMES(c0[q], first), b = TIMES(c2[q], second);
+      c0[q] = (b >> 32) ^ c1[q] ^ keys[0][r]; c1[q] = b;
+      c2[q] = (a >> 32) ^ c3[q] ^ keys[1][r]; c3[q] = a;
+    }
+  for (int q = 0; q < QUADS; q++) {
+    memcpy(w[0] + q * QUAD_LANES, &c0[q], QUAD_BYTES); memcpy(w[1] + q * QUAD_LANES, &c1[q], QUAD_BYTES);
+    memcpy(w[2] + q * QUAD_LANES, &c2[q], QUAD_BYTES); memcpy(w[3] + q * QUAD_LANES, &c3[q], QUAD_BYTES);
+  }
+}
 static void philox(F *RESTRICT out, int64_t stride, int64_t m, int64_t n, int64_t group, uint64_t key,
                    int64_t P, int64_t C) {
-  #pragma omp simd
-  for (int64_t i = 0; i < n; i++) {
-    const int64_t e = m + i, id = P == 1 ? e : ((e / (P * C)) * C + e % C) * P + (e / C) % P;
-    uint32_t c0 = (uint32_t)group, c1 = (uint32_t)id, c2 = (uint32_t)((uint64_t)id >> 32), c3 = 0;
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int r = 0; r < 10; r++) {
-      const uint64_t a = (uint64_t)c0 * 0xD2511F53u, b = (uint64_t)c2 * 0xCD9E8D57u;
-      c0 = (uint32_t)(b >> 32) ^ c1 ^ k0; c1 = (uint32_t)b;
-      c2 = (uint32_t)(a >> 32) ^ c3 ^ k1; c3 = (uint32_t)a;
-      k0 += 0x9E3779B9u; k1 += 0xBB67AE85u;
+  uint64_t keys[2][10], id[16], w[4][16];
+  for (int r = 0; r < 10; r++) {
+    keys[0][r] = (uint32_t)key + (uint32_t)r * 0x9E3779B9u;
+    keys[1][r] = (uint32_t)(key >> 32) + (uint32_t)r * 0xBB67AE85u;
+    for (int k = 0; k < 2; k++) keys[k][r] = (uint32_t)keys[k][r];
+  }
+  for (int64_t i = 0; i < n; i += 16) {
+    if (P > 1) reorder(id, m + i, P, C);
+    philox_16(w, P > 1 ? id : 0, (uint64_t)(m + i), (uint32_t)group, keys);
+    for (int k = 0; k < 4; k++) {
+      F number[16];
+      #pragma omp simd
+      for (int j = 0; j < 16; j++) number[j] = UNIT((uint32_t)w[k][j]);
+      memcpy(out + k * stride + i, number, (size_t)(n - i < 16 ? n - i : 16) * sizeof(F));
     }
-    out[i] = UNIT(c0);
-    out[stride + i] = UNIT(c1);
-    out[2 * stride + i] = UNIT(c2);
-    out[3 * stride + i] = UNIT(c3);
   }
 }
 """

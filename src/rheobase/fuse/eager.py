@@ -10,7 +10,7 @@ from torch import Tensor
 from rheobase.fuse import philox
 from rheobase.fuse.step import Coefficient, Step, coefficient_shape, compute_dtype
 
-Loop = tuple[Tensor, Tensor | None]
+Loop = tuple[Tensor, Tensor | None, Tensor | None]
 
 
 def draw(x: Tensor, clock: tuple[int, int]) -> Tensor:
@@ -28,23 +28,36 @@ def steps(
 ) -> Iterator[list[Tensor]]:
     """Yield [spikes, *states] of every time step of x [T, ...]; states None start at 0. All in the states' type.
 
-    `loop` is (weight [n, n] to-from, spikes before the first step or None): `I[t] = x[t] + s[t−1] weightᵀ`.
+    `loop` is (weight [n, n] to-from, spikes before the first step [H, ...] or None, delays [n] or None):
+    `I[t] = x[t] + r weightᵀ` with `r[j] = s[t − 1 − delays[j]][j]`, H at least the longest delay and one.
     """
     dtype = compute_dtype(x.dtype)
     now = [x.new_zeros(x.shape[1:], dtype=dtype) if v is None else v.to(dtype) for v in states]
     fixed = [_aligned(step, name, value, x, dtype) for name, value in zip(step.coefficients, coefficients, strict=True)]
     timed = [name in step.timed for name in step.coefficients]
     weight = None if loop is None else loop[0].to(dtype).T
-    before = None if loop is None or loop[1] is None else loop[1].to(dtype)
+    sent = [] if loop is None or loop[1] is None else list(loop[1].to(dtype).unbind(0))
     for t, current in enumerate(x.unbind(0)):  # not x[t]: its gradient is a zero of x's size at every step
         at = [value[t] if clocked else value for value, clocked in zip(fixed, timed, strict=True)]
         r = None if uniform is None else uniform[t].to(dtype)
         current = current.to(dtype)
-        if weight is not None and before is not None:
-            current = current + before @ weight
+        if weight is not None and sent:
+            current = current + _arriving(sent, loop[2]) @ weight  # type: ignore[index]
         out = step.call(current, now, at, r)
-        before, now = out[0], out[1:]
+        now = out[1:]
+        sent.append(out[0])
         yield out
+
+
+def _arriving(sent: list[Tensor], delays: Tensor | None) -> Tensor:
+    """The spikes that arrive now: of neuron j those of delays[j] steps before the last; none from before all steps."""
+    if delays is None:
+        return sent[-1]
+    found = torch.zeros_like(sent[-1])
+    for delay in delays.unique().tolist():
+        if delay < len(sent):
+            found = torch.where(delays == delay, sent[-1 - delay], found)
+    return found
 
 
 def scan(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 from array import array
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ PARALLEL_FROM = 3 << 17  # elements; below, waking a second thread (.1 ms when t
 STREAM_FROM = 24 << 20  # bytes; larger outputs are written past the caches
 
 NUMBER = cpu.Kind()
+THREADS, CLOCK, KEY, X = (cpu.COMMON.index(name) for name in ("threads", "clock", "key", "x"))
+UNIFORM, SPIKES = len(cpu.COMMON), len(cpu.COMMON) + 1
 NOTHING = torch.empty(0)
 
 _constants: dict[tuple[float, ...], tuple[list[int], list[cpu.Kind], list]] = {}
@@ -38,7 +40,8 @@ def kernel(program: Program, variant: cpu.Variant, backward: bool) -> Callable[[
     return found
 
 
-class Plan(NamedTuple):
+@dataclasses.dataclass(eq=False, slots=True)
+class Plan:
     """What follows from the shape and strides of x alone; remembered, because small calls are dominated by it."""
 
     layout: Layout
@@ -85,11 +88,13 @@ class Call:
 
     def common(self) -> list[int]:
         """The arguments named in cpu.COMMON, and `uniform`."""
-        layout = self.layout
-        threads = torch.get_num_threads() if self.plan.many else 1
+        layout, threads = self.layout, self.threads()
         drawn = 0 if self.uniform is None else self.uniform.data_ptr()
         place = [self.walked.data_ptr(), layout.x_step, layout.x_row, drawn]
         return [*self.plan.sizes, threads, *self.clock, *self.plan.swap, *place]
+
+    def threads(self) -> int:
+        return torch.get_num_threads() if self.plan.many else 1
 
     def coefficients(self, values: Sequence[Coefficient]) -> tuple[list[int], list[cpu.Kind], list]:
         """Arguments and kinds of the coefficients, and what must stay alive during the call."""
@@ -132,8 +137,6 @@ class Call:
 
     def states(self, values: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Initial states as the kernel reads them."""
-        if not any(v is not None for v in values):
-            return list(values)
         return [None if v is None else self.layout.place(v.detach(), self.x, self.dtype, False) for v in values]
 
     def forward(
@@ -154,14 +157,35 @@ class Call:
         self, values: Sequence[Coefficient], spikes: Tensor, first: list[Tensor | None], last: list[Tensor]
     ) -> None:
         """Run the forward kernel; `last` is empty where the final states are not asked for."""
-        arguments, kinds, _alive = self.coefficients(values)
+        key = None if tensors_of(values) else (self.plan, self.uniform is None, *values)
+        found = self.program.prepared.get(key) if key else None
+        function, packed, _alive = found or self._prepare(values, key)
+        packed = packed[:]
+        packed[THREADS], packed[CLOCK], packed[KEY] = self.threads(), *self.clock
+        packed[X], packed[UNIFORM], packed[SPIKES] = self.walked.data_ptr(), _pointer(self.uniform), spikes.data_ptr()
+        place = len(packed) - 2 * len(first)
+        for k, value in enumerate(first):
+            if value is not None:
+                packed[place + 2 * k] = value.data_ptr()
+            if last:
+                packed[place + 2 * k + 1] = last[k].data_ptr()
+        function(packed.buffer_info()[0])
+
+    def _prepare(self, values: Sequence[Coefficient], key: tuple | None) -> tuple:
+        """The forward kernel, its arguments with nothing where tensors go, and what must stay alive during the call.
+
+        Remembered for coefficients that are constants: packing them costs more than a small call's work.
+        """
+        arguments, kinds, alive = self.coefficients(values)
         plain = [kind._replace(wanted=False) if kind.wanted else kind for kind in kinds]
         function = kernel(self.program, self.variant(plain), backward=False)
-        pairs = [0] * (2 * len(first))
-        for k, value in enumerate(first):
-            pairs[2 * k] = 0 if value is None else value.data_ptr()
-            pairs[2 * k + 1] = last[k].data_ptr() if last else 0
-        self.run(function, [*self.common(), spikes.data_ptr(), *arguments, *pairs])
+        states = [0] * (2 * len(self.program.step.states))
+        found = function, array("q", [*self.common(), 0, *arguments, *states]), alive
+        if key is not None:
+            if len(self.program.prepared) > 1000:
+                self.program.prepared.clear()
+            self.program.prepared[key] = found
+        return found
 
     def variant(self, kinds: list[cpu.Kind]) -> cpu.Variant:
         drawn = self.program.step.random and self.uniform is None
@@ -224,6 +248,11 @@ class Call:
         lead, shape = int(kind.timed), value.shape[int(kind.timed) :]
         dims = [lead] + ([d + lead for d in range(2, self.x.dim() - 1)] if shape != self.x.shape[2:] else [])
         return sums.sum(dims, dtype=torch.float64).to(value.dtype).view(value.shape)
+
+
+def tensors_of(values: Iterable) -> list[Tensor]:
+    """The tensors among them."""
+    return [value for value in values if isinstance(value, Tensor)]
 
 
 def _pointer(tensor: Tensor | None) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rheobase.fuse.operator import choose, launcher
+from rheobase.fuse.operator import LAUNCHERS, choose
 from rheobase.fuse.step import compute_dtype
 from rheobase.fuse.trace import Program
 
@@ -28,7 +28,7 @@ def _call(key: str, x: Tensor, uniform: Tensor | None, clock: Tensor):
     name = choose(program, x, program.step.name)
     if name == "eager":
         raise RuntimeError(f"{program.step.name}: torch.compile runs neurons as kernels, and none can run here.")
-    return launcher(name)(program, x, tuple(clock.tolist()), uniform)
+    return LAUNCHERS[name](program, x, tuple(clock.tolist()), uniform)
 
 
 @torch.library.custom_op("rheobase::scan", mutates_args=())

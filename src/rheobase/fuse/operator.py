@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rheobase.fuse import build, gpu
 from rheobase.fuse.gpu import GpuCall
-from rheobase.fuse.launch import DTYPES, Call
+from rheobase.fuse.launch import DTYPES, Call, tensors_of
 from rheobase.fuse.once import first_order
 from rheobase.fuse.step import Coefficient
 from rheobase.fuse.trace import Program
@@ -51,7 +51,8 @@ def backend(name: str) -> Iterator[None]:
     "auto", the default: inputs on a GPU run "triton", inputs on the CPU "cpu" where a C compiler is found; eager are
     neurons with `fused = False`, calls inside `rb.surrogate.smooth()` and torch.func transforms, other devices, and
     float64 on a GPU.
-    A named backend runs or raises. Errors: ValueError for an unknown name.
+    A named backend runs or raises. `rb.exact.simulate` obeys it too: its Triton kernels take float64, its "eager" is
+    the readable reference. Errors: ValueError for an unknown name.
     """
     if name not in BACKENDS:
         raise unknown("backend", name, BACKENDS)
@@ -77,12 +78,13 @@ def note_backend(name: str, copied: bool = False) -> None:
     _last.set(_RAN[name, copied])
 
 
-_warned: set[str] = set()
+warned: set[str] = set()  # what warn_once has said in this process
 
 
-def _warn_once(text: str) -> None:
-    if text not in _warned:
-        _warned.add(text)
+def warn_once(text: str) -> None:
+    """A RuntimeWarning that is given once per process and text."""
+    if text not in warned:
+        warned.add(text)
         warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
@@ -101,7 +103,7 @@ def choose(program: Program | None, x: Tensor, name: str, obstacle: str | None =
         if x.device.type == "cpu":
             if build.compiler() is not None:
                 return "cpu"
-            _warn_once("rheobase: no C compiler found, so neurons run eager, many times slower; install gcc or clang.")
+            warn_once("rheobase: no C compiler found, so neurons run eager, many times slower; install gcc or clang.")
             return "eager"
         return _choose_gpu(program, x, name)
     if obstacle is not None:
@@ -119,7 +121,7 @@ def _choose_gpu(program: Program | None, x: Tensor, name: str) -> str:
         return "eager"
     why = gpu.obstacle(program, x)  # type: ignore[arg-type]
     if why is not None and x.dtype != torch.float64:
-        _warn_once(f"rheobase: {name} runs eager on {x.device}, many times slower: {why}.")
+        warn_once(f"rheobase: {name} runs eager on {x.device}, many times slower: {why}.")
     return "eager" if why is not None else "triton"
 
 
@@ -163,9 +165,7 @@ class _Scan(torch.autograd.Function):
         return None, None, None, None, grad_x, *flat
 
 
-def launcher(name: str) -> type[Call]:
-    """The class that runs kernels on a backend."""
-    return {"cpu": Call, "triton": GpuCall}[name]
+LAUNCHERS: dict[str, type[Call]] = {"cpu": Call, "triton": GpuCall}  # the class that runs kernels on a backend
 
 
 def fused(
@@ -179,11 +179,11 @@ def fused(
     name: str = "cpu",
 ) -> tuple[Tensor, list[Tensor]]:
     """Spikes and, if `final`, the states at the end, by the fused kernel of backend `name`."""
-    call = launcher(name)(program, x, clock, uniform)
+    call = LAUNCHERS[name](program, x, clock, uniform)
     note_backend(name, call.layout.copied)
     if torch.is_grad_enabled():
-        tensors = [v for v in (*states, *coefficients) if isinstance(v, Tensor)]
-        if x.requires_grad or any(t.requires_grad for t in tensors):
+        tensors = tensors_of((*states, *coefficients))
+        if x.requires_grad or (tensors and any(t.requires_grad for t in tensors)):
             spikes, *last = _Scan.apply(call, states, coefficients, final, x, *tensors)  # type: ignore[misc]
             return spikes, last
     return call.forward(states, coefficients, final)

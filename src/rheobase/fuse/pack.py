@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,8 @@ from rheobase.fuse import build
 
 ONE = {torch.float32: 0x3F800000, torch.bfloat16: 0x3F80, torch.float16: 0x3C00, torch.float64: 0x3FF0000000000000}
 SMALLEST = 64
+
+_packing: ContextVar[bool] = ContextVar("rheobase_packing", default=False)
 
 # Eight elements make a byte, the first its lowest bit. Elements are compared as integers: 0 and 1 have one pattern
 # each (−0 counts as "anything else"). `pack` returns 0 as soon as a block holds another value.
@@ -67,9 +70,20 @@ def pack_spikes() -> Iterator[None]:
 
     Decided by value when saving: a tensor with anything but 0 and 1 stays as it is. The spikes that a convolution or
     linear layer after a neuron saves shrink 32-fold in float32, 16-fold in bfloat16; results do not change.
+    Networks of `rb.models` also normalise again in the backward pass instead of keeping what neurons were given; that
+    normalisation rounds differently from the usual one.
     """
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        yield
+    token = _packing.set(True)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            yield
+    finally:
+        _packing.reset(token)
+
+
+def packing() -> bool:
+    """Whether the caller stands inside `pack_spikes()`."""
+    return _packing.get()
 
 
 def pack(tensor: Tensor) -> Tensor | Packed:

@@ -1,13 +1,17 @@
 """The fused recurrent CPU kernel: `I[t] = x[t] + s[t−1] Wᵀ` and one step of the neuron, with the time loop in C.
 
 A thread takes a block of samples through all steps. Forward adds to each sample the weight rows of the neurons that
-fired (see fuse/products.py), and keeps for the backward pass the spikes, 1 bit each, and the states every `chunk`
-steps. Backward goes through the chunks from the last to the first: it computes the currents of a chunk again from x and
-the spikes, then its states; runs the vector-Jacobian product from the last step to the first, where the gradient of the
-spikes of step t−1 is `delta[t] W`, a dense product over the block, delta the gradient of the currents; and adds delta
-to the rows of the weight's gradient that belong to neurons that fired. Scratch per thread is one chunk of a block.
+fired (see fuse/products.py), and keeps for the backward pass the currents I, the spikes, 1 bit each, and the states
+every `chunk` steps. Backward goes through the chunks from the last to the first: it computes the states of a chunk
+again; runs the vector-Jacobian product from the last step to the first, where the gradient of the spikes of step t is
+`delta[t+1] W`, a product over the block, delta the gradient of the currents; and adds delta to the rows of the weight's
+gradient that belong to neurons that fired. Scratch per thread is one chunk of a block.
 
-A share of spikes above `limit` or `weight_limit` (in 1/1024) makes a product dense; both ways give the same bits.
+With delays, the spikes of neuron j arrive `delay[j]` steps later: bits are picked per group of neurons of equal delay,
+and `delta W` of the last steps is held until the step it belongs to.
+
+A share of spikes above `limit` or `weight_limit` (in 1/1024) makes a product dense; both ways give the same bits. A
+share of needed entries above `reach_limit` makes `delta W` dense (fuse/recurrent_reach.py).
 """
 
 from __future__ import annotations
@@ -21,10 +25,16 @@ from rheobase.fuse.products import products
 from rheobase.fuse.trace import Program
 
 # What both kernels are handed, in order, as 64-bit integers. `outgoing` is Wᵀ, a row per presynaptic neuron.
+# `delay`: every neuron's delay; `late` and `masks`: the different ones, ascending, and the bits of the neurons with
+# each. `before`: the spikes of the `history` steps before the first, or nothing. `kept`: the currents.
 COMMON = (
     "steps", "batch", "n", "pad", "block", "groups", "threads", "clock", "key", "chunk", "limit", "weight_limit",
-    "x", "uniform", "outgoing", "before", "bits", "marks",
+    "reach_limit", "history", "kinds",
+    "uniform", "outgoing", "before", "bits", "marks", "kept", "late", "masks", "delay",
 )  # fmt: skip
+
+
+STREAM_FROM = 24 << 20  # bytes; larger outputs are written past the caches
 
 
 def binary(program: Program) -> bool:
@@ -36,7 +46,7 @@ def binary(program: Program) -> bool:
 def forward_arguments(program: Program) -> list[str]:
     """Names of the forward kernel's arguments."""
     states = [f"{side}:{name}" for name in program.step.states for side in ("first", "last")]
-    return [*COMMON, "s", *_coefficient_arguments(program), *states]
+    return [*COMMON, "x", "s", *_coefficient_arguments(program), *states]
 
 
 def backward_arguments(program: Program) -> list[str]:
@@ -69,11 +79,15 @@ class Code:
 
     def common(self) -> list[str]:
         """Declarations of the arguments that both passes share."""
-        plain = COMMON[: COMMON.index("x")]
+        plain = COMMON[: COMMON.index("uniform")]
         lines = [f"const int64_t {name} = {self.arg(name)};" for name in plain]
         lines.append("const int64_t words = (n + 63) / 64, blocks = (batch + block - 1) / block;")
-        lines.append(f"const S *x = (const S *){self.arg('x')};")
+        lines.append(f"const int stream = steps * batch * n * (int64_t)sizeof(S) >= {STREAM_FROM};")
         lines += [f"const F *{name} = (const F *){self.arg(name)};" for name in ("uniform", "outgoing", "before")]
+        lines += [f"F *{name} = (F *){self.arg(name)};" for name in ("marks", "kept")]
+        lines += [f"const int64_t *{name} = (const int64_t *){self.arg(name)};" for name in ("late", "delay")]
+        lines.append(f"const uint64_t *masks = (const uint64_t *){self.arg('masks')};")
+        lines.append(f"uint64_t *bits = (uint64_t *){self.arg('bits')};")
         for k, (name, kind) in enumerate(self.kinds):
             if kind.spread or kind.timed:
                 lines.append(f"const F *value_{k} = (const F *){self.arg(f'value:{name}')};")
@@ -83,7 +97,7 @@ class Code:
 
     def arrays(self) -> list[str]:
         """Scratch of one thread that both passes need."""
-        lines = ["F *ones = numbers((block > RUN ? block : RUN) * pad);"]
+        lines = ["F *ones = numbers(block * pad > 64 * RUN ? block * pad : 64 * RUN);"]
         if self.variant.drawn:
             lines += ["F *drawn = numbers(4 * block * pad);"]
         return lines
@@ -137,17 +151,17 @@ def forward_source(program: Program, variant: Variant) -> str:
     """C of the forward kernel."""
     code = Code(program, variant, forward_arguments(program))
     count = len(code.states)
-    pointers = [f"S *s = (S *){code.arg('s')};", f"uint64_t *bits = (uint64_t *){code.arg('bits')};"]
-    pointers.append(f"F *marks = (F *){code.arg('marks')};")
+    pointers = [f"const S *x = (const S *){code.arg('x')};", f"S *s = (S *){code.arg('s')};"]
     for k, name in code.states:
         pointers.append(f"const F *first_{k} = (const F *){code.arg(f'first:{name}')};")
         pointers.append(f"F *last_{k} = (F *){code.arg(f'last:{name}')};")
     arrays = [
         *code.arrays(),
         f"F *cur = numbers(block * pad), *state = numbers({max(count, 1)} * block * pad);",
-        "uint64_t *local = (uint64_t *)malloc((size_t)(block * words) * 8);",
+        "uint64_t *sent = (uint64_t *)malloc((size_t)(block * words) * 8);",
         "uint8_t *fired = (uint8_t *)calloc((size_t)(64 * words), 1);",
         "uint16_t *list = (uint16_t *)malloc((size_t)(64 * words) * 2);",
+        "S *out = (S *)numbers(pad);",
     ]
     block = [
         *block_head("part", code),
@@ -158,7 +172,8 @@ def forward_source(program: Program, variant: Variant) -> str:
         *store_rows("last", "state", code),
     ]
     before = [*code.common(), *pointers, "huge(s, steps * batch * n * (int64_t)sizeof(S));"]
-    free = code.free("cur", "state", "local", "fired", "list")
+    before += ["huge(kept, steps * batch * n * (int64_t)sizeof(F));"]
+    free = code.free("cur", "state", "sent", "fired", "list", "out")
     return kernel("forward", program, variant, before, arrays, block, free)
 
 
@@ -168,19 +183,26 @@ def _step(code: Code) -> list[str]:
     stores = {"s": "st[i] = STORE({0}); fired[i] = (uint8_t)({0} != 0);"}
     stores |= {f"next:{name}": f"v_{k}[i] = {{}};" for k, name in code.states}
     return [
-        "uint64_t *now = bits ? bits + (t * batch + b0) * words : local;",
-        "const uint64_t *sent = t == 0 ? 0 : bits ? now - batch * words : local;",
         *_save_marks(code),
-        "currents(cur, x + (t * batch + b0) * n, outgoing, sent, rows, n, pad, limit, ones, list);",
-        *send_before(),
+        "arrivals(sent, bits, masks, late, kinds, t, batch, b0, rows, words);",
+        "const int64_t next = t + 1 < steps ? rows * n * (int64_t)sizeof(S) : 0;",
+        "ahead soon[] = {{(const char *)(x + ((t + 1) * batch + b0) * n), next}, {0, 0}};",
+        "currents(cur, x + (t * batch + b0) * n, outgoing, sent, rows, n, pad, limit, ones, list, soon);",
+        "if (before && t < history) {",
+        "  arrivals_before(ones, before, delay, history, t, batch, b0, rows, n, pad);",
+        "  product(cur, ones, pad, outgoing, rows, n, pad, 0);",
+        "}",
+        "if (kept) for (int64_t b = 0; b < rows; b++)",
+        "  store(kept + (t * batch + b0 + b) * n, cur + b * pad, (size_t)n * sizeof(F), stream);",
         *code.at_step(code.program.step.random),
         *code.each_row(
             [
                 "const F *RESTRICT ct = cur + b * pad;",
-                "S *RESTRICT st = s + (t * batch + b0 + b) * n;",
+                "S *RESTRICT st = stream ? out : s + (t * batch + b0 + b) * n;",
                 *code.row("v", "state"),
                 *code.loop(body(code.program.forward, ["s", *code.program.following], inputs, stores)),
-                "pack(now + b * words, fired, words);",
+                "if (stream) stream_out(s + (t * batch + b0 + b) * n, out, (size_t)n * sizeof(S));",
+                "pack(bits + (t * batch + b0 + b) * words, fired, words);",
             ],
             code.program.step.random,
         ),
@@ -221,16 +243,6 @@ def _save_marks(code: Code) -> list[str]:
         f"if (marks && t % chunk == 0) for (int64_t k = 0; k < {count}; k++) for (int64_t b = 0; b < rows; b++)",
         f"  memcpy(marks + (((t / chunk) * {count} + k) * batch + b0 + b) * n, state + (k * block + b) * pad, "
         "(size_t)n * sizeof(F));",
-    ]
-
-
-def send_before() -> list[str]:
-    """At the first step: what the spikes handed in send; any numbers."""
-    return [
-        "if (t == 0 && before) {",
-        "  for (int64_t b = 0; b < rows; b++) memcpy(ones + b * pad, before + (b0 + b) * n, (size_t)n * sizeof(F));",
-        "  product(cur, ones, pad, outgoing, rows, n, pad);",
-        "}",
     ]
 
 

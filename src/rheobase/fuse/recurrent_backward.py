@@ -13,9 +13,9 @@ from rheobase.fuse.recurrent import (
     indent,
     kernel,
     load_rows,
-    send_before,
     store_rows,
 )
+from rheobase.fuse.recurrent_reach import gates
 from rheobase.fuse.trace import Graph, Node, Program
 
 
@@ -32,9 +32,8 @@ def backward_source(program: Program, variant: Variant) -> str:
     count = max(len(code.states), 1)
     pointers = []
     for kind, c, name in (
-        ("const F", "incoming", "incoming"), ("const S", "cot", "cot:spikes"), ("const uint64_t", "bits", "bits"),
-        ("const F", "marks", "marks"), ("S", "grad_x", "grad:x"), ("F", "grad_outgoing", "grad:outgoing"),
-        ("F", "grad_before", "grad:before"),
+        ("const F", "incoming", "incoming"), ("const S", "cot", "cot:spikes"), ("S", "grad_x", "grad:x"),
+        ("F", "grad_outgoing", "grad:outgoing"), ("F", "grad_before", "grad:before"),
     ):  # fmt: skip
         pointers.append(f"{kind} *{c} = ({kind} *){code.arg(name)};")
     for k, name in code.states:
@@ -44,26 +43,37 @@ def backward_source(program: Program, variant: Variant) -> str:
     arrays = [
         *code.arrays(),
         "const int64_t held = steps < chunk ? steps : chunk, slot = block * pad;",
-        f"F *delta = numbers(held * slot), *state = numbers(held * {count} * slot);",
+        f"F *delta = numbers(held * slot), *state = numbers(held * {count} * slot), *ring = numbers(history * slot);",
         f"F *back = numbers(slot), *gs = numbers({count} * slot), *q = numbers({max(len(_wanted(code)), 1)} * pad);",
-        "int64_t *place = (int64_t *)malloc((size_t)(n + 1) * 8);",
-        "uint16_t *list = (uint16_t *)malloc((size_t)(held * block * n + 64 * words) * 2);",
+        "uint64_t *sent = (uint64_t *)malloc((size_t)(held * block * words) * 8);",
+        "uint64_t *columns = (uint64_t *)malloc((size_t)(held * block + RUN) * 8);",
+        "uint16_t *list = (uint16_t *)malloc((size_t)(held * block + RUN) * 2);",
+        *(["uint32_t *needed = (uint32_t *)malloc((size_t)(held * pad) * 4);"] if _gates(code) else []),
     ]
     block = [
         *block_head("g", code),
-        "memset(back, 0, (size_t)slot * sizeof(F));",
         *load_rows("gs", "cot", code),
         "for (int64_t c = (steps + chunk - 1) / chunk - 1; c >= 0; c--) {",
         *indent(_chunk(code)),
         "}",
         *store_rows("grad", "gs", code),
-        "if (grad_before) for (int64_t b = 0; b < rows; b++) "
-        "memcpy(grad_before + (b0 + b) * n, back + b * pad, (size_t)n * sizeof(F));",
+        *_to_before(),
     ]
     turn = ["for (int64_t g = part * blocks / groups; g < (part + 1) * blocks / groups; g++) {", *indent(block), "}"]
     before = [*code.common(), *pointers, "huge(grad_x, steps * batch * n * (int64_t)sizeof(S));"]
-    free = code.free("delta", "state", "back", "gs", "q", "place", "list")
+    arrived = ("needed",) if _gates(code) else ()
+    free = code.free("delta", "state", "ring", "back", "gs", "q", "sent", "columns", "list", *arrived)
     return kernel("backward", program, variant, before, arrays, turn, free)
+
+
+def _outputs(code: Code) -> list[str]:
+    """The gradients that the kernel computes."""
+    states = [f"grad:{name}" for _, name in code.states]
+    return ["grad:x", *states, *(f"grad:{name}" for _, name, _ in _wanted(code))]
+
+
+def _gates(code: Code) -> Graph | None:
+    return gates(code.program, _outputs(code))
 
 
 def _wanted(code: Code) -> list:
@@ -97,34 +107,42 @@ def _load_marks(code: Code) -> list[str]:
 
 
 def _again(code: Code) -> list[str]:
-    """The currents of step t into `delta`, and the states of step t + 1."""
+    """The currents of step t into `delta`, and the states of step t + 1; which spikes of step t need their gradient."""
     graph, given = code.program.forward, code.program.step.random
     graph = _given_spikes(graph) if given else graph
     inputs = code.inputs("ct[i]", {name: f"now_{k}[i]" for k, name in code.states}) | {"spike": "ones[i]"}
     stores = {f"next:{name}": f"then_{k}[i] = {{}};" for k, name in code.states}
-    count = len(code.states)
+    count, gate = len(code.states), _gates(code)
     rows = [
-        "const F *RESTRICT ct = cur + b * pad;",
+        "F *RESTRICT ct = delta + ((t - t0) * rows + b) * pad;",
+        "memcpy(ct, kept + (t * batch + b0 + b) * n, (size_t)n * sizeof(F));",
         *code.row("now", f"(state + (t - t0) * {count} * slot)", const=True),
+        *(code.loop(_reached(gate, inputs)) if gate else []),
+        "if (t + 1 == t1) continue;",
         *code.row("then", f"(state + (t - t0 + 1) * {count} * slot)"),
         *(["expand(ones, bits + (t * batch + b0 + b) * words, n);"] if given else []),
         *code.loop(body(graph, code.program.following, inputs, stores)),
     ]
     return [
-        "F *cur = delta + (t - t0) * rows * pad;",
-        "const uint64_t *sent = t == 0 ? 0 : bits + ((t - 1) * batch + b0) * words;",
-        "currents(cur, x + (t * batch + b0) * n, outgoing, sent, rows, n, pad, limit, ones, list);",
-        *send_before(),
-        "if (t + 1 == t1) continue;",
+        "arrivals(sent + (t - t0) * rows * words, bits, masks, late, kinds, t, batch, b0, rows, words);",
+        *(["uint32_t *RESTRICT reach = needed + (t - t0) * pad;"] if gate else []),
+        *(["memset(reach, 0, (size_t)pad * 4);"] if gate else []),
         *code.at_step(False),
         *code.each_row(rows, False),
     ]
 
 
+def _reached(gate: Graph, inputs: dict[str, str]) -> list[str]:
+    """Set the sample's bit of every neuron for which a gate is not 0."""
+    names = [name for name, _ in gate.outputs]
+    return ["int any = 0;", *body(gate, names, inputs, dict.fromkeys(names, "any |= ({} != 0);")),
+            "reach[i] |= (uint32_t)any << b;"]  # fmt: skip
+
+
 def _step_back(code: Code) -> list[str]:
-    """The vector-Jacobian product of step t, and the gradient it sends to the spikes of step t − 1."""
+    """What later steps send to the spikes of step t, and the vector-Jacobian product of t."""
     wanted, count = _wanted(code), len(code.states)
-    outputs = ["grad:x", *(f"grad:{name}" for _, name in code.states), *(f"grad:{name}" for _, name, _ in wanted)]
+    outputs = _outputs(code)
     random = "uniform" in code.program.backward.inputs(outputs)
     inputs = code.inputs("dt[i]", {name: f"now_{k}[i]" for k, name in code.states})
     inputs |= {"cot:spikes": "LOAD(ct[i]) + bt[i]"} | {f"cot:{name}": f"g_{k}[i]" for k, name in code.states}
@@ -141,14 +159,21 @@ def _step_back(code: Code) -> list[str]:
         *code.row("g", "gs"),
         *code.loop(body(code.program.backward, outputs, inputs, stores)),
     ]
+    needed = "needed + (t - t0) * pad" if _gates(code) else "0"
     return [
+        "ahead soon[] = {{(const char *)(cot + (t * batch + b0) * n), rows * n * (int64_t)sizeof(S)},",
+        "  {(const char *)(kept + ((t - chunk) * batch + b0) * n), t < chunk ? 0 : rows * n * (int64_t)sizeof(F)},",
+        "  {0, 0}};",
+        "F *now = delta + (t - t0) * rows * pad, *after = t + 1 < t1 ? now + rows * pad : ring;",
+        "if (history > 1) sent_later(back, ring, delay, history, t, steps, rows, n, pad, slot);",
+        "else if (t + 1 < steps)",
+        f"  send_back(back, after, outgoing, incoming, {needed}, rows, n, pad, reach_limit, soon);",
+        "else memset(back, 0, (size_t)slot * sizeof(F));",
         *code.at_step(random),
         *code.each_row(rows, random),
         *_flush(code, timed=True),
-        "if (t > 0 || grad_before) {",
-        "  memset(back, 0, (size_t)slot * sizeof(F));",
-        "  product(back, delta + (t - t0) * rows * pad, pad, incoming, rows, n, pad);",
-        "}",
+        "if (history > 1)",
+        "  send_back(ring + (t % history) * slot, now, outgoing, incoming, 0, rows, n, pad, 0, 0);",
     ]
 
 
@@ -166,16 +191,29 @@ def _flush(code: Code, timed: bool) -> list[str]:
 
 
 def _weight() -> list[str]:
-    """The chunk's share of the gradient of Wᵀ, summed per group of blocks."""
+    """The chunk's share of the gradient of Wᵀ, summed per group of blocks; its first delta, for the chunk before."""
     return [
         "if (grad_outgoing) {",
         "  F *grad = grad_outgoing + part * n * pad;",
-        "  const int64_t from = t0 == 0 ? 1 : t0;",
-        "  if (t1 > from)",
-        "    weight_rows(grad, delta + (from - t0) * rows * pad, bits + ((from - 1) * batch + b0) * words,",
-        "                (t1 - from) * rows, rows, batch * words, n, pad, weight_limit, ones, place, list);",
-        "  if (t0 == 0 && before)",
-        "    for (int64_t b = 0; b < rows; b++) for (int64_t j = 0; j < n; j++) for (int64_t i = 0; i < n; i++)",
-        "      grad[j * pad + i] += before[(b0 + b) * n + j] * delta[b * pad + i];",
+        "  weight_rows(grad, delta, sent, (t1 - t0) * rows, n, pad, weight_limit, ones, columns, list);",
+        "  for (int64_t t = t0; before && t < t1 && t < history; t++) {",
+        "    arrivals_before(ones, before, delay, history, t, batch, b0, rows, n, pad);",
+        "    for (int64_t b = 0; b < rows; b++) for (int64_t j = 0; j < n; j++) if (t <= delay[j])",
+        "      for (int64_t i = 0; i < n; i++)",
+        "        grad[j * pad + i] += ones[b * pad + j] * delta[((t - t0) * rows + b) * pad + i];",
+        "  }",
+        "}",
+        "if (history == 1) memcpy(ring, delta, (size_t)(rows * pad) * sizeof(F));",
+    ]
+
+
+def _to_before() -> list[str]:
+    """The gradients of the spikes before the first step, which arrive within the call."""
+    return [
+        "for (int64_t h = 0; grad_before && h < history; h++) {",
+        "  if (history > 1) sent_later(back, ring, delay, history, h - history, steps, rows, n, pad, slot);",
+        "  else send_back(back, ring, outgoing, incoming, 0, rows, n, pad, 0, 0);",
+        "  for (int64_t b = 0; b < rows; b++)",
+        "    memcpy(grad_before + (h * batch + b0 + b) * n, back + b * pad, (size_t)n * sizeof(F));",
         "}",
     ]

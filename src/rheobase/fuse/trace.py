@@ -108,6 +108,7 @@ class Program:
     forward: Graph
     backward: Graph
     kernels: dict[tuple, Callable[[int], None]] = dataclasses.field(default_factory=dict, repr=False)
+    prepared: dict[tuple, tuple] = dataclasses.field(default_factory=dict, repr=False)  # launch.py's calls seen before
 
     @property
     def following(self) -> list[str]:

@@ -1,7 +1,17 @@
 """Delays of whole steps, one per presynaptic neuron."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+
+def whole_steps(what: str, delays: Sequence[int] | Tensor, size: int) -> Tensor:
+    """`delays` as a tensor of int64. Errors: ValueError unless they are `size` whole numbers >= 0."""
+    found = torch.as_tensor(delays)
+    if found.is_floating_point() or found.dtype == torch.bool or found.shape != (size,) or bool((found < 0).any()):
+        raise ValueError(f"{what} must be {size} whole numbers >= 0; got {delays}.")
+    return found.long()
 
 
 def delayed(x: Tensor, delays: Tensor, past: Tensor | None = None) -> tuple[Tensor, Tensor]:

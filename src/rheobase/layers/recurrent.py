@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rheobase.layers.delays import delayed
+from rheobase.layers.delays import delayed, whole_steps
 from rheobase.neurons.base import Neuron, State, compute_dtype
 
 
@@ -15,13 +15,15 @@ class Recurrent(nn.Module):
     Math: `I[t] = W_ih x[t] + b + W_hh s[t−1]`, s[−1] = 0, then one step of the neuron.
     Options: `learn_state` makes the initial states parameters (`start`, from 0). `truncate=k` stops gradients every k
     steps (truncated backpropagation through time). `dropout=p` silences inputs in training, the same ones at every step
-    of a sequence. `delays`, whole steps >= 0, one per input: input j arrives `delays[j]` steps late.
+    of a sequence. `delays`, whole steps >= 0, one per input: input j arrives `delays[j]` steps late. `axon_delays`,
+    likewise one per neuron: its spikes reach the layer that much later, s[t−1−axon_delays[j]] in place of s[t−1].
     Shapes: x [T, B, in_features] -> spikes [T, B, features]; `weight_ih` [features, in_features], `weight_hh`
     [features, features] (to, from), Xavier-uniform; `bias` [features] or None.
     Errors: ValueError for inputs of another size; TypeError for a neuron without a single step (PSN).
     """
 
     delays: Tensor | None
+    axon_delays: Tensor | None
 
     def __init__(
         self,
@@ -34,6 +36,7 @@ class Recurrent(nn.Module):
         truncate: int | None = None,
         dropout: float = 0.0,
         delays: Sequence[int] | Tensor | None = None,
+        axon_delays: Sequence[int] | Tensor | None = None,
     ):
         super().__init__()
         if not isinstance(neuron, Neuron):
@@ -46,18 +49,14 @@ class Recurrent(nn.Module):
             raise ValueError(f"Recurrent: dropout must be in [0, 1); got {dropout}.")
         self.neuron, self.in_features, self.features = neuron, in_features, features
         self.truncate, self.dropout = truncate, dropout
-        self.register_buffer("delays", None if delays is None else self._checked(torch.as_tensor(delays)))
+        for name, given, size in (("delays", delays, in_features), ("axon_delays", axon_delays, features)):
+            self.register_buffer(name, None if given is None else whole_steps(f"Recurrent: {name}", given, size))
         self.weight_ih = nn.Parameter(torch.empty(features, in_features))
         self.weight_hh = nn.Parameter(torch.empty(features, features))
         self.bias = nn.Parameter(torch.zeros(features)) if bias else None
         self.start = nn.ParameterDict({name: torch.zeros(features) for name in neuron.states} if learn_state else {})
         for weight in (self.weight_ih, self.weight_hh):
             nn.init.xavier_uniform_(weight)
-
-    def _checked(self, delays: Tensor) -> Tensor:
-        if delays.is_floating_point() or delays.shape != (self.in_features,) or bool((delays < 0).any()):
-            raise ValueError(f"Recurrent: delays must be {self.in_features} whole numbers >= 0; got {delays}.")
-        return delays.long()
 
     def current(self, x: Tensor) -> Tensor:
         """The feedforward part of the input current, all steps at once."""
@@ -72,10 +71,12 @@ class Recurrent(nn.Module):
         size = self.truncate or max(len(x), 1)
         draws = [None] * len(x) if uniform is None else uniform.split(size)
         parts = []
-        for k, part in enumerate(current.split(size)):
+        # Without a cut no split: its gradient would be a copy.
+        for k, part in enumerate(current.split(size) if len(x) > size else (current,)):
             if k and given is not None:
                 given = {name: value.detach() for name, value in given.items()}
-            spikes, given = self.neuron.recur(part, self.weight_hh, given, uniform=draws[k] if len(x) else uniform)
+            drawn = draws[k] if len(x) else uniform
+            spikes, given = self.neuron.recur(part, self.weight_hh, given, uniform=drawn, delays=self.axon_delays)
             parts.append(spikes)
         return parts[0] if len(parts) == 1 else torch.cat(parts), {**(given or {}), **kept}
 
@@ -101,7 +102,8 @@ class Recurrent(nn.Module):
             return None
         dtype, state = compute_dtype(current.dtype), self.neuron.zero_state(current)
         learnt = {name: value.to(dtype).expand(current.shape[1:]) for name, value in self.start.items()}
-        return {**state, **learnt, "spikes": current.new_zeros(current.shape[1:], dtype=dtype)}
+        history = () if self.axon_delays is None else (1 + int(self.axon_delays.max()),)
+        return {**state, **learnt, "spikes": current.new_zeros((*history, *current.shape[1:]), dtype=dtype)}
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One step for x [B, in_features]: `(spike, state)`."""
@@ -111,7 +113,7 @@ class Recurrent(nn.Module):
     def trace(self, x: Tensor, state: State | None = None, *, uniform: Tensor | None = None) -> State:
         """Every state, `s`, `u` (and `p`) over time, as the neuron's own `trace`."""
         current, given, _ = self._open(x, state)
-        return self.neuron.trace(current, given, uniform=uniform, weight=self.weight_hh)
+        return self.neuron.trace(current, given, uniform=uniform, weight=self.weight_hh, delays=self.axon_delays)
 
     def extra_repr(self) -> str:
         options = {"learn_state": bool(len(self.start)), "truncate": self.truncate, "dropout": self.dropout}

@@ -1,5 +1,6 @@
 """All neurons. A new one is a file here and a line below; tests, benchmarks and docs find it by themselves."""
 
+from rheobase import surrogate as surrogates
 from rheobase.names import unknown
 from rheobase.neurons.alif import ALIF
 from rheobase.neurons.base import Neuron
@@ -25,9 +26,11 @@ def names() -> list[str]:
 
 
 def create(name: str, **options) -> Neuron:
-    """A neuron by its lower-case name. Errors: ValueError naming the nearest known name."""
+    """A neuron by its lower-case name; a surrogate may be given as text. Errors: ValueError naming the nearest name."""
     if name.lower() not in KINDS:
         raise unknown("neuron", name, names())
+    if isinstance(options.get("surrogate"), str):
+        options["surrogate"] = surrogates.from_text(options["surrogate"])
     return KINDS[name.lower()](**options)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rheobase import surrogate as surrogates
-from rheobase.fuse import eager, library, operator, recurrent_launch, trace
+from rheobase.fuse import eager, library, operator, recurrent_operator, trace
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 from rheobase.names import nearest
 
@@ -114,36 +114,57 @@ class Neuron(nn.Module, metaclass=_Definition):
         return spikes.squeeze(0), state
 
     def recur(
-        self, x: Tensor, weight: Tensor, state: Mapping[str, Tensor] | None = None, *, uniform: Tensor | None = None
+        self,
+        x: Tensor,
+        weight: Tensor,
+        state: Mapping[str, Tensor] | None = None,
+        *,
+        uniform: Tensor | None = None,
+        delays: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """`(spikes, state)` of neurons that feed back into each other: `I[t] = x[t] + s[t−1] weightᵀ`.
 
-        Shapes: x [T, B, n], weight [n, n] (to, from). The state holds the last `spikes` too.
+        With `delays`, whole numbers >= 0, the spikes of neuron j arrive delays[j] steps later: s[t−1−delays[j]][j].
+        Shapes: x [T, B, n], weight [n, n] (to, from), delays [n]. The state holds the last `spikes` too, [B, n]; with
+        delays those of the last 1 + max(delays) steps, [1 + max(delays), B, n].
         """
         self._check(x, uniform)
-        self._check_weight(x, weight)
+        self._check_weight(x, weight, delays)
         given = None if not state else {name: value for name, value in state.items() if name != "spikes"}
-        if state and "spikes" not in state:
-            raise ValueError(f"{type(self).__name__}: the state lacks spikes; hand in a state of the same layer.")
         values, clock = self._open(x, given)
-        before, coefficients = state["spikes"] if state else None, self._sliced(x, clock)
+        before, coefficients = self._sent(x, state, delays), self._sliced(x, clock)
         program = self.program() if self.fused else None
-        obstacle = recurrent_launch.obstacle(program, x)
-        if operator.choose(program, x, type(self).__name__, obstacle) == "eager":
+        obstacle = recurrent_operator.obstacle(program, x, delays)
+        chosen = operator.choose(program, x, type(self).__name__, obstacle)
+        if chosen == "eager":
             operator.note_backend("eager")
             drawn = eager.draw(x, clock) if self.random and uniform is None else uniform
-            spikes, last = eager.scan(self.described(), x, values, coefficients, drawn, (weight, before))
+            spikes, last = eager.scan(self.described(), x, values, coefficients, drawn, (weight, before, delays))
         else:
-            spikes, last = recurrent_launch.fused(program, x, weight, before, values, coefficients, uniform, clock)  # type: ignore[arg-type]
+            call = (program, x, weight, before, values, coefficients, uniform, clock, delays, chosen)
+            spikes, last = recurrent_operator.fused(*call)  # type: ignore[arg-type]
         closed = self._close(last, clock, x.shape[0])
-        dtype = compute_dtype(x.dtype)
-        if x.shape[0]:
-            closed["spikes"] = spikes[-1].to(dtype)
-        else:
-            closed["spikes"] = x.new_zeros(x.shape[1:], dtype=dtype) if before is None else before.clone()
+        history = 1 if delays is None else 1 + int(delays.max())
+        recent = spikes[-history:].to(compute_dtype(x.dtype))
+        if len(recent) < history:
+            first = recent.new_zeros((history, *x.shape[1:])) if before is None else before
+            recent = torch.cat([first[len(recent) :].to(recent.dtype), recent])
+        closed["spikes"] = recent[0] if delays is None else recent
         return spikes, closed
 
-    def _check_weight(self, x: Tensor, weight: Tensor) -> None:
+    def _sent(self, x: Tensor, state: Mapping[str, Tensor] | None, delays: Tensor | None) -> Tensor | None:
+        """The spikes before the first step [history, B, n], from a state handed in."""
+        if not state:
+            return None
+        if "spikes" not in state:
+            raise ValueError(f"{type(self).__name__}: the state lacks spikes; hand in a state of the same layer.")
+        wanted = x.shape[1:] if delays is None else (1 + int(delays.max()), *x.shape[1:])
+        if state["spikes"].shape != wanted:
+            got = tuple(state["spikes"].shape)
+            raise ValueError(f"{type(self).__name__}: state spikes must have shape {tuple(wanted)}; got {got}.")
+        return state["spikes"].unsqueeze(0) if delays is None else state["spikes"]
+
+    def _check_weight(self, x: Tensor, weight: Tensor, delays: Tensor | None) -> None:
         kind, n = type(self).__name__, x.shape[-1]
         if x.dim() != 3:
             raise ValueError(f"{kind}: a recurrent call needs x [T, B, n]; got shape {tuple(x.shape)}.")
@@ -151,6 +172,11 @@ class Neuron(nn.Module, metaclass=_Definition):
             raise ValueError(
                 f"{kind}: the recurrent weight must be [{n}, {n}] for x {tuple(x.shape)}; got {tuple(weight.shape)}."
             )
+        if delays is not None:
+            if not isinstance(delays, Tensor) or delays.dtype != torch.int64 or delays.shape != (n,) or not n:
+                raise ValueError(f"{kind}: delays must be an int64 tensor of shape ({n},); got {delays!r}.")
+            if bool((delays < 0).any()):
+                raise ValueError(f"{kind}: delays must be whole steps >= 0; got {int(delays.min())}.")
 
     def trace(
         self,
@@ -159,19 +185,20 @@ class Neuron(nn.Module, metaclass=_Definition):
         *,
         uniform: Tensor | None = None,
         weight: Tensor | None = None,
+        delays: Tensor | None = None,
     ) -> State:
         """Every state, the spikes `s` and the potential `u` at the spike function (and `p` where spikes are drawn).
 
-        Each [T, ...] in the type of the states and part of the graph. Runs eager on every backend. `weight`: the
-        recurrent weight, as in `recur`.
+        Each [T, ...] in the type of the states and part of the graph. Runs eager on every backend. `weight`, `delays`:
+        of the recurrent connections, as in `recur`.
         """
         self._check(x, uniform)
         if not x.shape[0]:
             raise ValueError(f"{type(self).__name__}: trace needs at least one time step; got x {tuple(x.shape)}.")
-        before = state.get("spikes") if state and weight is not None else None
+        before = self._sent(x, state, delays) if weight is not None else None
         values, clock = self._open(x, {k: v for k, v in (state or {}).items() if k != "spikes" or weight is None})
         names = self.described()
-        loop = None if weight is None else (weight, before)
+        loop = None if weight is None else (weight, before, delays)
         if self.random and uniform is None:
             uniform = eager.draw(x, clock)
         rows: list[dict[str, Tensor]] = []
@@ -280,9 +307,9 @@ class Neuron(nn.Module, metaclass=_Definition):
 
     def _open(self, x: Tensor, state: Mapping[str, Tensor] | None) -> tuple[list[Tensor | None], tuple[int, int]]:
         """The states by position and (first step, seed), from a state handed in or fresh."""
-        clocked = self._clocked()
         if not state:
             return [None] * len(self.states), (0, self._seed() if self.random else 0)
+        clocked = self._clocked()
         known = [*self.states, *clocked]
         state = dict(state)
         for name in state:

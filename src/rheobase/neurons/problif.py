@@ -71,7 +71,8 @@ class ProbLIF(Neuron):
 class ProbPLIF(ProbLIF):
     """ProbLIF that learns its time constants: parameter `tau`, per neuron (`features=n` or a shape) or per layer.
 
-    Math: as ProbLIF with α = exp(−dt/|τ|). `tau_std` spreads the start, τ ~ N(tau, tau_std) (the lab's code: 5).
+    Math: as ProbLIF with α = exp(−dt/|τ|). `tau_std` spreads the start, τ ~ N(tau, tau_std) (the lab's code: 5);
+    `tau_log_std` spreads it over orders of magnitude instead, ln τ ~ N(ln tau, tau_log_std).
     Units: tau in units of dt. Source: Higuchi et al., AIROV 2026.
     """
 
@@ -89,13 +90,19 @@ class ProbPLIF(ProbLIF):
         surrogate: Surrogate = DoubleGaussian(),  # noqa: B008 (frozen)
         features: int | tuple[int, ...] | None = None,
         tau_std: float = 0.0,
+        tau_log_std: float = 0.0,
     ):
         super().__init__(tau, threshold, sigma=sigma, mix=mix, dt=dt, seed=seed, surrogate=surrogate)
         spread = 0.0 if tau_std == 0 else above(self, "tau_std", tau_std, 0.0)
+        log_spread = 0.0 if tau_log_std == 0 else above(self, "tau_log_std", tau_log_std, 0.0)
+        if spread and log_spread:
+            raise ValueError(f"{type(self).__name__}: give tau_std or tau_log_std, not both.")
         del self.tau
         self.tau = self.parameter(tau, features)
         if spread:
             torch.nn.init.normal_(self.tau, tau, spread)
+        if log_spread:
+            torch.nn.init.normal_(self.tau, math.log(tau), log_spread).data.exp_()
 
     def decay(self):
         return torch.exp(-self.dt / self.tau.abs())

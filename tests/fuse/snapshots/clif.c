@@ -43,6 +43,9 @@ void forward(const int64_t *a) {
           fetch(xt + 2 * x_step, n);
           if (!stream && steps >= 16) fetch_to_write(st + 2 * total, n);
         }
+        F k7[336] __attribute__((aligned(64)));
+        F k10[336] __attribute__((aligned(64)));
+        F k17[336] __attribute__((aligned(64)));
         #pragma omp simd
         for (int64_t i = 0; i < n; i++) {
           const F n0 = LOAD(xt[i]);
@@ -60,6 +63,16 @@ void forward(const int64_t *a) {
           const F n15 = rb_sigmoid(n14);
           const F n16 = n2 * n15;
           const F n17 = n16 + n10;
+          k7[i] = n7;
+          k10[i] = n10;
+          k17[i] = n17;
+        }
+        #pragma omp simd
+        for (int64_t i = 0; i < n; i++) {
+          const F n5 = c_2;
+          const F n7 = k7[i];
+          const F n10 = k10[i];
+          const F n17 = k17[i];
           const F n18 = rb_sigmoid(n17);
           const F n19 = n5 + n18;
           const F n20 = n10 * n19;
@@ -134,6 +147,9 @@ void backward(const int64_t *a) {
         for (int64_t t = c * 64; t < (c + 1) * 64; t++) {
           const S *RESTRICT xt = xb + t * x_step;
           if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          F k7[336] __attribute__((aligned(64)));
+          F k10[336] __attribute__((aligned(64)));
+          F k17[336] __attribute__((aligned(64)));
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
@@ -151,6 +167,16 @@ void backward(const int64_t *a) {
             const F n15 = rb_sigmoid(n14);
             const F n16 = n2 * n15;
             const F n17 = n16 + n10;
+            k7[i] = n7;
+            k10[i] = n10;
+            k17[i] = n17;
+          }
+          #pragma omp simd
+          for (int64_t i = 0; i < n; i++) {
+            const F n5 = c_2;
+            const F n7 = k7[i];
+            const F n10 = k10[i];
+            const F n17 = k17[i];
             const F n18 = rb_sigmoid(n17);
             const F n19 = n5 + n18;
             const F n20 = n10 * n19;
@@ -169,6 +195,10 @@ void backward(const int64_t *a) {
           F *RESTRICT kept = scratch + (t - t0) * 4 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
           if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          F k7[336] __attribute__((aligned(64)));
+          F k10[336] __attribute__((aligned(64)));
+          F k15[336] __attribute__((aligned(64)));
+          F k17[336] __attribute__((aligned(64)));
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
@@ -186,6 +216,18 @@ void backward(const int64_t *a) {
             const F n15 = rb_sigmoid(n14);
             const F n16 = n2 * n15;
             const F n17 = n16 + n10;
+            k7[i] = n7;
+            k10[i] = n10;
+            k15[i] = n15;
+            k17[i] = n17;
+          }
+          #pragma omp simd
+          for (int64_t i = 0; i < n; i++) {
+            const F n5 = c_2;
+            const F n7 = k7[i];
+            const F n10 = k10[i];
+            const F n15 = k15[i];
+            const F n17 = k17[i];
             const F n18 = rb_sigmoid(n17);
             const F n19 = n5 + n18;
             const F n20 = n10 * n19;
