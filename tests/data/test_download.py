@@ -3,8 +3,11 @@
 import errno
 import hashlib
 import http.server
+import shutil
 import threading
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -154,3 +157,67 @@ def test_no_network_is_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setitem(catalog.ENTRIES, "gone", entry)
     with pytest.raises(OSError, match=r"gone: cannot reach http://127\.0\.0\.1:9/x"):
         download.get("gone", tmp_path)
+
+
+@pytest.fixture(params=["zip", "gztar"])
+def archived(request, served, monkeypatch):
+    """(data root, folder of the server, file): a set that is one archive with a folder `things`, known by its MD5."""
+    root, source, handler = served
+    (source / "inside/things/deep").mkdir(parents=True)
+    (source / "inside/things/deep/a.bin").write_bytes(CONTENT)
+    archive = shutil.make_archive(str(source / "whole"), request.param, source / "inside")
+    name = Path(archive).name
+    url = catalog.entry("local").files[0].url.replace("plain.bin", name)
+    md5 = hashlib.md5(Path(archive).read_bytes()).hexdigest()
+    entry = Entry("packed", "", "", Path, (File(name, 9, url=url, md5=md5, unpacked="things"),), "packed")
+    monkeypatch.setitem(catalog.ENTRIES, "packed", entry)
+    return root, Path(archive), handler
+
+
+def test_an_archive_is_unpacked_and_removed(archived):
+    root, _, handler = archived
+    download.get("packed", root)
+    assert (root / "packed/things/deep/a.bin").read_bytes() == CONTENT
+    assert [path.name for path in (root / "packed").iterdir()] == ["things"]
+    handler.asked.clear()
+    download.get("packed", root)
+    assert handler.asked == [], "what is unpacked is not fetched again"
+
+
+def test_an_archive_that_does_not_match_its_md5_leaves_nothing(archived):
+    root, archive, _ = archived
+    archive.write_bytes(archive.read_bytes() + b"x")
+    with pytest.raises(ValueError, match=r"does not match its checksum \(expected [0-9a-f]{32}, got [0-9a-f]{32}\)"):
+        download.get("packed", root)
+    assert list((root / "packed").iterdir()) == []
+
+
+def test_an_archive_without_the_wanted_folder_says_so(archived, monkeypatch):
+    root, _, _ = archived
+    found = catalog.entry("packed")
+    monkeypatch.setitem(catalog.ENTRIES, "packed", replace(found, files=(replace(found.files[0], unpacked="other"),)))
+    with pytest.raises(ValueError, match=r"does not hold other: its publisher has changed it"):
+        download.get("packed", root)
+    assert not (root / "packed/other").exists()
+
+
+def test_one_complete_layout_is_enough(served, monkeypatch):
+    root, _, handler = served
+    found = replace(catalog.entry("local"), layouts=(("plain.bin", "inner.h5"), ("other/a", "other/b")))
+    monkeypatch.setitem(catalog.ENTRIES, "local", found)
+    (root / "local/other").mkdir(parents=True)
+    (root / "local/other/a").touch()
+    assert not found.is_in(root / "local") and len(found.missing(root / "local")) == 2
+    (root / "local/other/b").touch()
+    assert found.is_in(root / "local") and found.missing(root / "local") == []
+    download.get("local", root)
+    assert handler.asked == []
+
+
+def test_every_set_has_an_address_or_says_how_to_get_it():
+    for entry in catalog.ENTRIES.values():
+        assert entry.downloadable or entry.origin, entry.name
+        for file in entry.files:
+            assert not file.url or file.url.startswith(("https://", "http://")), file
+            assert not file.sha256 or len(file.sha256) == 64, file
+            assert not file.md5 or len(file.md5) == 32, file

@@ -9,7 +9,9 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from rheobase.data.catalog import Entry, File, default_root, entry, missing, sha256
+from rheobase.data.archives import unpack
+from rheobase.data.catalog import default_root, entry
+from rheobase.data.entry import Entry, File
 
 CHUNK = 1 << 20
 
@@ -23,11 +25,12 @@ def get(name: str, root: Path | None = None, report: Callable[[str, int, int], N
     """
     found = entry(name)
     folder = (root or default_root()) / found.folder
-    absent = missing(found, folder)
-    if any(file.url is None for file in absent):
+    if found.is_in(folder):
+        return folder
+    absent = found.missing(folder)
+    if not found.downloadable:
         raise ValueError(f"{name} cannot be downloaded: {found.origin}. Put it into {folder}.")
-    if absent:
-        _check_space(folder, absent)
+    _check_space(folder, absent)
     for file in absent:
         _fetch(found, file, folder, report)
     return folder
@@ -46,10 +49,12 @@ def _fetch(found: Entry, file: File, folder: Path, report: Callable[[str, int, i
     try:
         _receive(file, part, report)
         _verify(found, file, part)
-        if file.member is None:
-            part.replace(folder / file.name)
+        if file.member is not None:
+            _take(file.member, part, folder / file.name)
+        elif file.unpacked is not None:
+            unpack(part, folder, file.unpacked)
         else:
-            _unpack(file.member, part, folder / file.name)
+            part.replace(folder / file.name)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{part} is kept; `rheobase data get {found.name}` goes on from there.") from None
     except urllib.error.URLError as error:
@@ -88,16 +93,16 @@ def _receive(file: File, part: Path, report: Callable[[str, int, int], None]) ->
 
 
 def _verify(found: Entry, file: File, part: Path) -> None:
-    got = sha256(part)
-    if file.sha256 is not None and got != file.sha256:
+    wrong = file.mismatch(part)
+    if wrong:
         part.unlink()
         raise ValueError(
-            f"{found.name}: {file.url} does not match its checksum (expected {file.sha256}, got {got}); the download "
+            f"{found.name}: {file.url} does not match its checksum ({wrong}); the download "
             f"was removed. Run `rheobase data get {found.name}` again; if it happens twice the source has changed."
         )
 
 
-def _unpack(member: str, archive: Path, target: Path) -> None:
+def _take(member: str, archive: Path, target: Path) -> None:
     unpacked = target.with_name(target.name + ".unpacking")
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(member) as source, unpacked.open("wb") as file:

@@ -1,66 +1,95 @@
-"""Spiking Heidelberg Digits (SHD), and our own cochlea spikes of the same audio (HD): 20 classes, 700 channels.
+"""Spiking Heidelberg Digits (SHD), our own cochlea spikes of the same audio (HD), and Spiking Speech Commands (SSC).
 
-Layout of both: spikes/times (seconds) and spikes/units, one array per sample, labels, extra/speaker.
+700 channels. Layout: spikes/times (seconds) and spikes/units, one array per sample, labels; SHD and HD: extra/speaker.
 Every test sample of HD is of a speaker never heard in training, SHD's test set also holds known speakers:
 numbers on one are not numbers on the other.
+Events after the last step are dropped, as in the published protocol (1.0 s; the longest recording has 1.37 s).
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 import torch
+from torch import Tensor
 
 from rheobase.data.encodings import Events
+from rheobase.data.recordings import Recordings
 from rheobase.data.samples import DataSet, Samples
 
-CHANNELS, CLASSES = 700, 20
+CHANNELS, CLASSES, WORDS = 700, 20, 35
 
 
-def load_shd(folder: Path, steps: int = 250, step_ms: float = 4.0) -> DataSet:
-    """Read shd_train.h5 and shd_test.h5, binned: [N, steps, 700], 1 where a channel spiked within the step."""
-    return _load("shd", folder, steps, step_ms)
+def load_shd(folder: Path, steps: int = 250, step_ms: float = 4.0, taps: int = 1, tap_steps: int = 6) -> DataSet:
+    """Read shd_train.h5 and shd_test.h5, binned: [N, steps, 700], 1 where a channel spiked within the step.
+
+    With `taps` above 1, channel c is heard (c mod taps) · tap_steps late: neighbours, which hear almost the same,
+    become a tapped delay line, and a network sees the last taps · tap_steps steps of 700 / taps bands at once.
+    """
+    return _load("shd", folder, steps, step_ms, taps, tap_steps)
 
 
-def load_hd(folder: Path, steps: int = 250, step_ms: float = 4.0) -> DataSet:
+def load_hd(folder: Path, steps: int = 250, step_ms: float = 4.0, taps: int = 1, tap_steps: int = 6) -> DataSet:
     """Read hd_train.h5 and hd_test.h5, binned like SHD; groups are the speakers."""
-    return _load("hd", folder, steps, step_ms)
+    return _load("hd", folder, steps, step_ms, taps, tap_steps)
 
 
-def _load(name: str, folder: Path, steps: int, step_ms: float) -> DataSet:
-    if steps < 1 or step_ms <= 0:
-        raise ValueError(f"{name}: steps and step_ms must be positive; got steps={steps}, step_ms={step_ms}.")
-    train, test = (_samples(folder / f"{name}_{part}.h5", name, steps, step_ms) for part in ("train", "test"))
-    return DataSet(name, CLASSES, train, test, Events())
+def load_ssc(folder: Path, steps: int = 250, step_ms: float = 4.0, taps: int = 1, tap_steps: int = 6) -> DataSet:
+    """Read ssc_train.h5, ssc_valid.h5 and ssc_test.h5, 35 words, binned like SHD.
+
+    The published validation recordings are part of `train`, as group 1 (the others: 0): to validate as published, hold
+    out group 1 (`validation_speaker=1`).
+    """
+    return _load("ssc", folder, steps, step_ms, taps, tap_steps, train=("train", "valid"), classes=WORDS)
 
 
-def _samples(path: Path, name: str, steps: int, step_ms: float) -> Samples:
+def _load(
+    name: str,
+    folder: Path,
+    steps: int,
+    step_ms: float,
+    taps: int,
+    tap_steps: int,
+    train: tuple[str, ...] = ("train",),
+    classes: int = CLASSES,
+) -> DataSet:
+    if min(steps, step_ms, taps, tap_steps) <= 0:
+        given = f"steps={steps}, step_ms={step_ms}, taps={taps}, tap_steps={tap_steps}"
+        raise ValueError(f"{name}: steps, step_ms, taps and tap_steps must be positive; got {given}.")
+    delays = np.arange(CHANNELS) % taps * tap_steps
+
+    def part(*files: str) -> Samples:
+        spikes = [_read(folder / f"{name}_{file}.h5", name) for file in files]
+        times, units = [one for file in spikes for one in file.times], [one for file in spikes for one in file.units]
+        recordings = Recordings.of(times, units, CHANNELS, steps, round(step_ms * 1000), delays)
+        labels = torch.cat([file.labels for file in spikes])
+        groups = [torch.full_like(file.labels, number) for number, file in enumerate(spikes)]
+        speakers = spikes[0].speakers if len(spikes) == 1 else None
+        found = torch.cat(groups) if speakers is None else speakers
+        return Samples(recordings, labels, lengths=recordings.lengths(), groups=found)
+
+    return DataSet(name, classes, part(*train), part("test"), Events())
+
+
+class Spikes(NamedTuple):
+    """One file: an array of seconds and one of channels per recording; labels [N], speakers [N] where it has them."""
+
+    times: list[np.ndarray]
+    units: list[np.ndarray]
+    labels: Tensor
+    speakers: Tensor | None
+
+
+def _read(path: Path, name: str) -> Spikes:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing.")
     try:
         with h5py.File(path) as file:
-            times, units = file["spikes/times"][:], file["spikes/units"][:]  # pyright: ignore[reportIndexIssue]
-            labels, speakers = file["labels"][:], file["extra/speaker"][:]  # pyright: ignore[reportIndexIssue]
+            times, units = (list(file[f"spikes/{column}"][:]) for column in ("times", "units"))  # pyright: ignore
+            labels = np.asarray(file["labels"][:], np.int64)  # pyright: ignore
+            speakers = np.asarray(file["extra/speaker"][:], np.int64) if "extra/speaker" in file else None  # pyright: ignore
     except (OSError, KeyError) as error:
-        fix = f"Delete it and fetch it again; `rheobase data list {name}` says from where."
+        fix = f"Delete it and fetch it again; `rheobase data show {name}` says from where."
         raise ValueError(f"{path} is truncated, corrupt, or not in SHD's layout ({error}). {fix}") from error
-    binned, lengths = bin_events(times, units, steps, step_ms)
-    labels, speakers = (torch.from_numpy(np.asarray(values).astype(np.int64)) for values in (labels, speakers))
-    return Samples(binned, labels, lengths=lengths, groups=speakers)
-
-
-def bin_events(times, units, steps: int, step_ms: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Binary frames [N, steps, 700] of event lists in seconds, and the number of steps up to each sample's last event.
-
-    Events after the last step are dropped, as in the published protocol (1.0 s; the longest recording has 1.37 s).
-    Times go through whole microseconds: 0.044 s in float32 lies just below the edge of its 4 ms step.
-    """
-    binned = torch.zeros(len(times), steps, CHANNELS, dtype=torch.uint8)
-    lengths = torch.ones(len(times), dtype=torch.long)
-    for sample, (seconds, channel) in enumerate(zip(times, units, strict=True)):
-        step = np.rint(seconds.astype(np.float64) * 1e6).astype(np.int64) // round(step_ms * 1000)
-        kept = step < steps
-        binned[sample, torch.from_numpy(step[kept]), torch.from_numpy(channel[kept].astype(np.int64))] = 1
-        if kept.any():
-            lengths[sample] = int(step[kept].max()) + 1
-    return binned, lengths
+    return Spikes(times, units, torch.from_numpy(labels), None if speakers is None else torch.from_numpy(speakers))

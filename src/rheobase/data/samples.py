@@ -1,45 +1,104 @@
-"""A data set in memory: whole tensors, an encoding, and splits that keep groups apart."""
+"""A data set: samples in memory or in files, an encoding, and splits that keep groups apart."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from rheobase.atomic import write_atomically
+from rheobase.data.draws import Draws
+
+
+class Stored(Protocol):
+    """Values that stay in files until a batch needs them: what a folder of images is."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor) -> "Stored": ...
+
+    def read(self, draws: Draws | None) -> Tensor:
+        """Read them: [N, ...]. With draws as augmented training samples (a random crop), without as for evaluation."""
+        ...
+
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples with their labels, as whole tensors.
+    """Samples with their labels.
 
-    Shapes: values [N, ...] in their stored type (`values * scale` is what a network sees), labels [N],
-    lengths [N] in time steps or None where all are equally long, groups [N] (the speaker) or None.
+    Shapes: values [N, ...] in their stored type, or in files; labels [N], lengths [N] in time steps or None where all
+    are equally long, groups [N] (speaker, subject or recording) or None, ids [N]: the position in the whole set, which
+    a split keeps. A network sees `(values * scale − mean) / std`, the constants per channel of [N, C, H, W].
     """
 
-    values: Tensor
+    values: Tensor | Stored
     labels: Tensor
     scale: float = 1.0
     lengths: Tensor | None = None
     groups: Tensor | None = None
+    ids: Tensor | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: Tensor) -> "Samples":
-        """The samples at `index`, a tensor of positions or a boolean mask."""
+        """The samples at `index`, a tensor of positions or a boolean mask. Values in files stay there."""
         lengths = None if self.lengths is None else self.lengths[index]
         groups = None if self.groups is None else self.groups[index]
-        return replace(self, values=self.values[index], labels=self.labels[index], lengths=lengths, groups=groups)
+        chosen = {"labels": self.labels[index], "ids": self.positions()[index]}
+        return replace(self, values=self.values[index], lengths=lengths, groups=groups, **chosen)
+
+    def positions(self) -> Tensor:
+        """The ids, counted where none were given: [N]."""
+        return torch.arange(len(self)) if self.ids is None else self.ids
+
+    def read(self, draws: Draws | None = None) -> Tensor:
+        """The stored values as one tensor [N, ...]."""
+        return self.values if isinstance(self.values, Tensor) else self.values.read(draws)
+
+    def normalise(self, values: Tensor) -> Tensor:
+        """What a network sees of stored values, in torch's default type."""
+        seen = values.to(torch.get_default_dtype())
+        seen = seen if self.scale == 1 else seen * self.scale
+        if self.mean is None or self.std is None:
+            return seen
+        mean, std = (seen.new_tensor(constants).view(-1, 1, 1) for constants in (self.mean, self.std))
+        return (seen - mean) / std
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Training and test samples, and the encoding that turns a batch into time steps unless another is chosen."""
+    """Training and test samples, and the encoding that turns a batch into time steps unless another is chosen.
+
+    `note` says aloud what is unusual, such as a part of a set; `class_names` where the files name them.
+    """
 
     name: str
     classes: int
     train: Samples
     test: Samples
     encoding: Callable[[Tensor], Tensor]
+    note: str = ""
+    class_names: tuple[str, ...] = ()
+
+
+def complete(found: DataSet, counts: tuple[int, int], partial: bool) -> DataSet:
+    """The data set, with a note where it has fewer or more than `counts` (training, test) samples.
+
+    Errors: ValueError for such a part of a set where `partial` was not given: it must be asked for.
+    """
+    if (len(found.train), len(found.test)) == counts:
+        return found
+    here = f"{len(found.train):,} of {counts[0]:,} training and {len(found.test):,} of {counts[1]:,} test samples"
+    note = f"A part of {found.name}: {here}."
+    if not partial:
+        raise ValueError(f"{note} Complete the folder, or load it with partial=True if a part is what you want.")
+    return replace(found, note=note)
 
 
 def hold_out_fraction(samples: Samples, fraction: float, seed: int = 0) -> tuple[Samples, Samples]:
@@ -63,10 +122,47 @@ def hold_out_fraction(samples: Samples, fraction: float, seed: int = 0) -> tuple
 
 def hold_out_group(samples: Samples, group: int) -> tuple[Samples, Samples]:
     """Split `samples` into (rest, held out), holding out all of one group: a speaker never heard in training."""
+    return hold_out_groups(samples, (group,))
+
+
+def hold_out_groups(samples: Samples, groups: tuple[int, ...]) -> tuple[Samples, Samples]:
+    """Split `samples` into (rest, held out), holding out all of these groups (speakers, subjects, recordings)."""
     if samples.groups is None:
         raise ValueError("these samples have no groups (speakers) to hold out. Hold out a fraction instead.")
-    held = samples.groups == group
-    if not held.any() or held.all():
-        known = ", ".join(str(int(g)) for g in samples.groups.unique())
-        raise ValueError(f"cannot hold out group {group}; the training samples are of groups {known}.")
+    known = samples.groups.unique().tolist()
+    if absent := [group for group in groups if group not in known]:
+        raise ValueError(f"cannot hold out group {absent[0]}; the training samples are of groups {_listed(known)}.")
+    held = torch.isin(samples.groups, torch.tensor(groups))
+    if held.all() or not held.any():
+        raise ValueError(f"holding out groups {_listed(groups)} of {_listed(known)} leaves one side empty.")
     return samples[~held], samples[held]
+
+
+def hold_out_group_fraction(samples: Samples, fraction: float, seed: int = 0) -> tuple[Samples, Samples]:
+    """Split `samples` into (rest, held out), holding out that share of the groups, whole: at least one, never all.
+
+    For subjects and speakers, who would otherwise be on both sides. The choice depends on `seed` alone.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation fraction must lie between 0 and 1; got {fraction}. Give for example 0.1.")
+    groups = torch.empty(0, dtype=torch.long) if samples.groups is None else samples.groups.unique()
+    order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed))
+    count = max(1, min(round(fraction * len(groups)), len(groups) - 1))
+    return hold_out_groups(samples, tuple(groups[order[:count]].tolist()))
+
+
+def save_split(path: Path, **parts: Samples) -> None:
+    """Write down which samples each part holds, by their ids in the whole set, and their groups: a JSON file."""
+    written = {
+        name: {
+            "samples": len(part),
+            "groups": None if part.groups is None else part.groups.unique().tolist(),
+            "ids": part.positions().tolist(),
+        }
+        for name, part in parts.items()
+    }
+    write_atomically(path, (json.dumps(written) + "\n").encode())
+
+
+def _listed(groups) -> str:
+    return ", ".join(str(int(group)) for group in groups)

@@ -1,0 +1,58 @@
+"""Work done ahead: batches are prepared while the device computes, and come out in order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, TypeVar
+
+import torch
+
+T = TypeVar("T")
+DEPTH = 3  # batches a thread keeps ready
+
+
+class _Jobs(torch.utils.data.Dataset):
+    """A DataLoader's view of `prepare`: item n is the batch of that number."""
+
+    def __init__(self, prepare: Callable[[int], Any]):
+        self.prepare = prepare
+
+    def __getitem__(self, number: int) -> Any:
+        return self.prepare(number)
+
+
+def ahead(prepare: Callable[[int], T], numbers: Sequence[int], workers: int, processes: bool) -> Iterator[T]:
+    """Yield prepare(n) for each n in order, computed by the caller (workers 0), a thread, or `workers` processes."""
+    if workers < 0:
+        raise ValueError(f"workers must be 0 or more; got {workers}.")
+    if workers == 0:
+        return map(prepare, numbers)
+    return _in_processes(prepare, numbers, workers) if processes else _in_thread(prepare, numbers)
+
+
+def _in_processes(prepare: Callable[[int], T], numbers: Sequence[int], workers: int) -> Iterator[T]:
+    """Forked workers share the samples' memory; a batch of a worker that dies is an error in the caller."""
+    loader = torch.utils.data.DataLoader(
+        _Jobs(prepare),
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        multiprocessing_context="fork" if "fork" in torch.multiprocessing.get_all_start_methods() else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+    yield from loader
+
+
+def _in_thread(prepare: Callable[[int], T], numbers: Sequence[int]) -> Iterator[T]:
+    """One thread, because torch's own threads already share the work of a tensor operation."""
+    waiting = iter(numbers)
+    with ThreadPoolExecutor(1, "rheobase-batches") as pool:
+        queue = [pool.submit(prepare, number) for number in islice(waiting, DEPTH)]
+        try:
+            while queue:
+                ready = queue.pop(0).result()
+                queue.extend(pool.submit(prepare, number) for number in islice(waiting, 1))
+                yield ready
+        finally:
+            for job in queue:
+                job.cancel()
