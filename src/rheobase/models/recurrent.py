@@ -43,20 +43,44 @@ def recurrent(
     neuron_options: Mapping[str, Any] | None = None,
     weight_gain: float = 1.0,
     weight_seed: int | None = None,
+    input_gain: float = 1.0,
+    recurrent_gain: float = 1.0,
+    readout_gain: float = 1.0,
+    equal_jumps: bool = False,
+    dropout: float = 0.0,
 ) -> RecurrentNetwork:
     """Build a RecurrentNetwork with `hidden` neurons per layer.
 
-    `weight_gain` multiplies the Xavier-uniform weights: short sequences through slow neurons need more than 1.
+    `weight_gain` multiplies the Xavier-uniform weights: short sequences through slow neurons need more than 1; the
+    gains of input, recurrent and readout weights come on top. `equal_jumps` divides the weights into each neuron by the
+    share 1 − α that it takes in per step: one spike then moves a slow neuron as far as a fast one.
+    `dropout` silences inputs of the first layer in training, the same at every step.
     `weight_seed` fixes the weights whatever the neuron draws for its own parameters; none: torch's generator.
     """
     sizes = [in_channels, *hidden]
     readout = LeakyReadout(sizes[-1], num_classes, learn_readout_tau, tau=readout_tau, tau_std=readout_tau_std)
     layers = [
-        Recurrent(neuron_for(neuron, size, steps, neuron_options), inputs, size) for inputs, size in pairwise(sizes)
+        Recurrent(neuron_for(neuron, size, steps, neuron_options), inputs, size, dropout=dropout if k == 0 else 0.0)
+        for k, (inputs, size) in enumerate(pairwise(sizes))
     ]
     generator = None if weight_seed is None else torch.Generator().manual_seed(weight_seed)
+    gains = {"weight_ih": input_gain, "weight_hh": recurrent_gain, "weight": readout_gain}
     for layer in (*layers, readout):
-        for parameter in layer.parameters(recurse=False):
-            if parameter.dim() == 2:
-                nn.init.xavier_uniform_(parameter, weight_gain, generator)
+        for name, parameter in layer.named_parameters(recurse=False):
+            if name in gains:
+                nn.init.xavier_uniform_(parameter, weight_gain * gains[name], generator)
+    if equal_jumps:
+        for layer in layers:
+            _equalise(layer)
     return RecurrentNetwork(layers, readout)
+
+
+@torch.no_grad()
+def _equalise(layer: Recurrent) -> None:
+    """Divide the weights into each neuron by its `gain`, the factor on its input current."""
+    gain = layer.neuron.coefficients().get("gain")
+    if gain is None:
+        raise ValueError(f"recurrent: equal_jumps needs a neuron that scales its input; got {layer.neuron}.")
+    share = torch.as_tensor(gain).expand(layer.features).unsqueeze(1)
+    layer.weight_ih.div_(share)
+    layer.weight_hh.div_(share)

@@ -1,0 +1,66 @@
+"""Initial values of the recurrent network: gains, equal jumps, time constants over orders of magnitude."""
+
+import math
+
+import pytest
+import torch
+
+from rheobase import models
+from rheobase.training import Config
+from rheobase.training.optimizers import optimizer
+
+SLOW_AND_FAST = {"tau": 40.0, "tau_log_std": 1.0}
+
+
+def network(**options):
+    given = {"neuron": "probplif", "hidden": (256,), "weight_seed": 0, "neuron_options": SLOW_AND_FAST, **options}
+    torch.manual_seed(0)
+    return models.create("recurrent", **given)
+
+
+def test_each_gain_scales_its_own_weights():
+    plain = dict(network().named_parameters())
+    gains = {"layers.0.weight_ih": 30.0, "layers.0.weight_hh": 1.5, "readout.weight": 5.0}
+    scaled = dict(network(input_gain=30.0, recurrent_gain=1.5, readout_gain=5.0).named_parameters())
+    for name, gain in gains.items():
+        torch.testing.assert_close(scaled[name], gain * plain[name])
+
+
+def test_with_equal_jumps_a_spike_moves_fast_and_slow_neurons_alike():
+    layer, plain = (network(equal_jumps=flag).layers[0] for flag in (True, False))
+    taken_in = layer.neuron.coefficients()["gain"].unsqueeze(1)
+    assert taken_in.max() > 20 * taken_in.min(), "the time constants are too much alike to show anything"
+    for name in ("weight_ih", "weight_hh"):
+        torch.testing.assert_close(getattr(layer, name) * taken_in, getattr(plain, name))
+
+
+def test_equal_jumps_are_refused_where_the_input_is_not_scaled():
+    with pytest.raises(ValueError, match="equal_jumps needs a neuron that scales its input"):
+        network(neuron="clif", neuron_options={}, equal_jumps=True)
+
+
+def test_log_normal_time_constants_have_the_median_and_spread_asked_for():
+    logarithm = network().layers[0].neuron.tau.detach().log()
+    assert abs(logarithm.mean() - math.log(40)) < 0.2 and abs(logarithm.std() - 1) < 0.15
+    with pytest.raises(ValueError, match="not both"):
+        network(neuron_options={**SLOW_AND_FAST, "tau_std": 5.0})
+
+
+def test_time_constants_move_at_their_own_rate():
+    model = network(learn_readout_tau=True)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    steps = optimizer(Config(learning_rate=0.01, tau_learning_rate=0.5), model.named_parameters())
+    for group in steps.param_groups:
+        group["lr"] = 0.01 * group["pace"]
+    for value in model.parameters():
+        value.grad = torch.ones_like(value)
+    steps.step()
+    for name, value in model.named_parameters():
+        moved = 0.5 if name.endswith("tau") else 0.01
+        torch.testing.assert_close(before[name] - value, torch.full_like(value, moved), atol=1e-4, rtol=1e-3)
+
+
+def test_a_rate_for_time_constants_that_are_not_learnt_is_refused():
+    config = Config(tau_learning_rate=0.5)
+    with pytest.raises(ValueError, match="learns no time constant"):
+        optimizer(config, network(neuron="problif", neuron_options={}).named_parameters())
