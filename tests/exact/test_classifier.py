@@ -9,7 +9,7 @@ import torch
 
 from rheobase import exact
 from rheobase.exact.adabelief import AdaBelief
-from rheobase.exact.classifier import FirstSpike, accuracy, latency, train_epoch
+from rheobase.exact.classifier import EventClassifier, frames, latency, pooled
 
 
 def test_latency():
@@ -35,26 +35,117 @@ def test_adabelief_by_hand():
         AdaBelief([w], lr=-1.0)
 
 
-@pytest.mark.parametrize("kind", ["theta", "qif", "lif"])
-def test_a_small_network_learns(kind):
-    """Four patterns of six pixels with noise; LIF neurons fall silent on the way and end between chance and all."""
-    torch.manual_seed(1)
-    neuron = {"theta": exact.Theta(tau=6 / math.pi, i0=1.25), "qif": exact.QIF(), "lif": exact.LIF()}[kind]
-    patterns = torch.tensor([[1, 1, 0, 0, 0.5, 0], [0, 1, 1, 0, 0, 0.5], [0.5, 0, 1, 1, 0, 0], [0, 0.5, 0, 1, 0, 1.0]])
+def test_frames_become_spikes_in_order_of_time():
+    x = torch.zeros(4, 2, 3)
+    x[1, 0, 2] = x[1, 0, 0] = x[3, 0, 1] = 1
+    times, ids = frames(x, T=2.0)
+    assert times.tolist() == [[0.75, 0.75, 1.75], [math.inf] * 3]
+    assert ids.tolist() == [[0, 2, 1], [-1] * 3]
+    merged = pooled(x, steps=3, channels=2)
+    assert merged[:, 0].tolist() == [[1, 1], [1, 0]] and merged[:, 1].sum() == 0
+
+
+def patterns():
+    """160 samples of four patterns of six pixels with noise, and their labels."""
+    shown = torch.tensor([[1, 1, 0, 0, 0.5, 0], [0, 1, 1, 0, 0, 0.5], [0.5, 0, 1, 1, 0, 0], [0, 0.5, 0, 1, 0, 1.0]])
     labels = torch.arange(4).repeat(40)
-    images = (patterns[labels] + 0.1 * torch.randn(160, 6)).clamp(0, 1)
-    model = FirstSpike(neuron, (6, 12, 4), T=2.0, pseudospikes=kind != "lif")
-    with torch.no_grad():
-        for w in model.weights:
-            w.add_({"theta": 0.0, "qif": 1.0, "lif": 3.0}[kind])  # silent LIF neurons would never learn
+    return (shown[labels] + 0.1 * torch.randn(160, 6)).clamp(0, 1), labels
+
+
+NEURONS = {"theta": exact.Theta(tau=6 / math.pi, i0=1.25), "qif": exact.QIF(), "lif": exact.LIF()}
+SHIFTS = {"theta": 0.0, "qif": 2.0, "lif": 6.0}  # silent LIF neurons would never learn
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("theta", {}),
+        ("qif", {}),
+        ("lif", {}),
+        ("qif", {"recurrent_gain": 0.5}),
+        ("qif", {"leaky_tau": 1.0, "readout_gain": 10.0, "shift": 8.0}),
+        ("qif", {"knots": 3, "readout_gain": 10.0, "shift": 8.0}),
+        ("lif", {"leaky_tau": 1.0, "readout_gain": 10.0, "shift": 8.0, "recurrent_gain": 0.5}),
+    ],
+)
+def test_a_small_network_learns(kind, options):
+    """LIF neurons that answer by their first spike fall silent on the way and end between chance and all."""
+    torch.manual_seed(1)
+    images, labels = patterns()
+    options = {"shift": SHIFTS[kind], "pseudospikes": kind != "lif", **options}
+    model = EventClassifier(NEURONS[kind], (6, 12, 4), 2.0, **options)
     optimizer = AdaBelief(model.parameters(), lr=1e-2)
-    losses = [train_epoch(model, optimizer, images, labels, batch=40) for _ in range(30)]
-    assert losses[-1] < 0.8 * losses[0]
-    right, ordinary = accuracy(model, images, labels)
-    assert right > (0.5 if kind == "lif" else 0.9)
-    assert 0 <= ordinary <= right
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        readout = model(images[None])[0]
+        losses.append(torch.nn.functional.cross_entropy(readout, labels))
+        losses[-1].backward()
+        optimizer.step()
+    assert readout.shape == (160, 4) and losses[-1] < 0.9 * losses[0]
+    assert (readout.argmax(1) == labels).float().mean() > (0.5 if kind == "lif" else 0.9)
+
+
+def test_pseudospikes_agree_with_the_simulation_of_one_network():
+    """Layer by layer, and all layers as blocks of one w_net, are the same network."""
+    torch.manual_seed(0)
+    model = EventClassifier(NEURONS["qif"], (6, 5, 4), 2.0).double()
+    times, ids = latency(patterns()[0][:8].double(), 2.0)
+    w_in, w_net = torch.zeros(9, 6, dtype=torch.float64), torch.zeros(9, 9, dtype=torch.float64)
+    w_in[:5], w_net[5:, :5] = model.weights[0].detach(), model.weights[1].detach()
+    whole = exact.simulate(model.neuron, w_in, w_net, times, ids, 2.0, pseudospikes=True)
+    torch.testing.assert_close(model.events(times, ids)[-1].first(range(4), 1), whole.first(range(5, 9), 1))
+
+
+def test_a_recurrent_layer_counts_itself_in_its_pseudospikes():
+    torch.manual_seed(0)
+    model = EventClassifier(NEURONS["qif"], (6, 5, 4), 2.0, recurrent_gain=1.0).double()
+    times, ids = latency(patterns()[0][:8].double(), 2.0)
+    hidden = exact.simulate(model.neuron, model.weights[0], model.recurrent[0], times, ids, 2.0, pseudospikes=True)
+    torch.testing.assert_close(model.events(times, ids)[0].first(range(5), 1), hidden.first(range(5), 1))
+
+
+def test_silent_neurons_are_counted_and_returns_noticed():
+    model = EventClassifier(NEURONS["qif"], (6, 3, 4), 2.0)
+    images, _ = patterns()
+    with torch.no_grad():
+        model.weights[0].fill_(9.0)
+        model(images[None])
+        (row,) = model.epoch_summary()["hidden"]
+        assert row["silent"] == 0 and row["returned"] == 0, "nobody returns in the first epoch"
+        model.weights[0].fill_(-1.0)
+        model(images[None])
+        model.eval()(images[None])  # evaluation does not count
+        assert model.epoch_summary() == {"hidden": [{"spikes": 0.0, "silent": 1.0, "returned": 0}]}
+        model.train()
+        model.weights[0][1] = 9.0
+        model(images[None])
+    (row,) = model.epoch_summary()["hidden"]
+    assert row["returned"] == 1 and row["silent"] == pytest.approx(2 / 3) and row["spikes"] > 0
 
 
 def test_sizes_are_checked():
-    with pytest.raises(ValueError, match="sizes"):
-        FirstSpike(exact.QIF(), (5,), T=1.0)
+    with pytest.raises(ValueError, match="number of inputs"):
+        EventClassifier(exact.QIF(), (5,), T=1.0)
+
+
+def test_excitation_without_end_is_an_error_and_silent_inputs_are_none():
+    torch.manual_seed(0)
+    model = EventClassifier(exact.LIF(), (6, 5, 4), 2.0, shift=1000.0, pseudospikes=False)
+    with pytest.raises(RuntimeError, match="most_spikes=200"):
+        model(patterns()[0][None])
+    assert model(torch.zeros(1, 3, 6)).tolist() == [[[-2.0] * 4] * 3], "without a spike the answer is the end"
+
+
+def test_dropped_spikes_do_not_change_the_mean_drive():
+    torch.manual_seed(0)
+    model = EventClassifier(NEURONS["theta"], (6, 5, 4), 2.0, dropout=0.5)
+    times, ids = latency(patterns()[0], 2.0)
+    kept = [(model._lossy(times, ids)[1] >= 0).float().mean() for _ in range(20)]
+    assert torch.stack(kept).mean() / (ids >= 0).float().mean() == pytest.approx(0.5, abs=0.03)
+    images = patterns()[0][None]
+    assert not torch.equal(model(images), model(images))
+    model.eval()
+    assert torch.equal(model(images), model(images))
+    with pytest.raises(ValueError, match="dropout"):
+        EventClassifier(NEURONS["theta"], (6, 5, 4), 2.0, dropout=1.0)

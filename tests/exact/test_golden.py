@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from rheobase import backend, exact
+from rheobase.exact import gpu
 
 ROOT = pathlib.Path(os.environ.get("RHEOBASE_SHARED") or pathlib.Path(__file__).resolve().parents[3] / "shared")
 FILES = sorted((ROOT / "golden").glob("golden_*.json"))
 TOLERANCE = 1e-10
+ENGINES = ["cpu", "eager", *(["triton"] if os.environ.get("RHEOBASE_CHECKS") == "full" else [])]  # interpreted, 6 s
 
 
 def neuron_of(case: dict):
@@ -61,11 +63,13 @@ def close(got: torch.Tensor, wanted, name: str) -> None:
 
 
 @pytest.mark.skipif(not FILES, reason=f"no golden files under {ROOT}/golden: set RHEOBASE_SHARED to the shared folder")
-@pytest.mark.parametrize("engine", ["cpu", "eager"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_golden(path, engine):
     case = json.loads(path.read_text())
     ideal = case["ideal60"]
+    if engine == "triton" and (why := gpu.obstacle(torch.device("cpu"))):
+        pytest.skip(why)
     with backend(engine):
         leaves, events, times = solve(case)
     close(events.times.detach(), ideal["events_t"], "event times")

@@ -21,6 +21,14 @@ BAD = {
     "w_in shape": ({"w_in": torch.ones(3)}, "w_in must be"),
     "w_in integer": ({"w_in": torch.ones(3, 2, dtype=torch.long)}, "w_in must be float32"),
     "w_in NaN": ({"w_in": W * NAN}, "w_in must not hold NaN"),
+    "w_in elsewhere": ({"w_in": W.to("meta")}, "on the CPU or a CUDA GPU"),
+    "times elsewhere": ({"times": GOOD["times"].to("meta")}, "times must be where w_in is"),
+    "ids elsewhere": ({"ids": GOOD["ids"].to("meta")}, "ids must be where w_in is"),
+    "T negative": ({"T": -1.0}, "T must be finite and above 0"),
+    "T NaN": ({"T": NAN}, "T must be finite"),
+    "no neurons": ({"w_in": torch.zeros(0, 2)}, "at least one row"),
+    "delays NaN": ({"delays": (torch.tensor([0.1, NAN]), None)}, "delays of the inputs must not hold NaN"),
+    "x0 NaN": ({"x0": torch.full((2, 3), NAN)}, "x0 must not hold NaN"),
     "w_net shape": ({"w_net": torch.zeros(3, 2)}, "w_net must be"),
     "w_net dtype": ({"w_net": torch.zeros(3, 3).double()}, "dtype of w_in"),
     "w_net infinite": ({"w_net": torch.full((3, 3), INF)}, "w_net must be finite"),
@@ -98,7 +106,7 @@ def test_events_at_T_do_not_happen():
 
 def test_without_a_compiler_the_reference_runs_and_says_so_once(monkeypatch):
     monkeypatch.setattr(operator.build, "compiler", lambda: None)
-    monkeypatch.setattr(operator.backends, "_warned", set())
+    monkeypatch.setattr(operator.backends, "warned", set())
     with pytest.warns(RuntimeWarning, match="no C compiler"):
         first = exact.simulate(**GOOD)
     again = exact.simulate(**GOOD)

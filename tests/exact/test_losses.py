@@ -83,12 +83,42 @@ def test_leaky_readout():
     torch.testing.assert_close(losses.leaky_readout(single.run(), weights, 0.7), mean[0].detach())
 
 
+def test_a_discount_is_what_the_integral_says():
+    events = random_case("qif", 2).run()
+    weights = torch.randn(3, 6, generator=torch.Generator().manual_seed(0), dtype=FLOAT)
+    found = losses.leaky_readout(events, weights, 0.7, discount=1.5)
+    grid = torch.linspace(0, events.T, 4001, dtype=FLOAT)
+    values = torch.stack([losses.leaky_readout(events, weights, 0.7, at=float(s)) for s in grid])
+    weighted = values * torch.exp(-grid / 1.5)[:, None, None]
+    torch.testing.assert_close(weighted.mean(0), found, rtol=0, atol=1e-2)
+    with pytest.raises(ValueError, match="not both"):
+        losses.leaky_readout(events, weights, 0.7, at=1.0, discount=1.0)
+
+
+def test_timed_readout():
+    """Weights of 1 count spikes, weights that rise from 0 to T add up their times; the gradient is the slope."""
+    case = random_case("qif", 2)
+    case.w_in.requires_grad_()
+    events = case.run()
+    own = ~events.is_input & (events.ids >= 0)
+    rising = torch.linspace(0, events.T, 4, dtype=FLOAT)[:, None, None].expand(4, 1, 6)
+    total = torch.where(own, events.times, 0.0).sum(1, keepdim=True)
+    torch.testing.assert_close(losses.timed_readout(events, rising), total)
+    ones = losses.timed_readout(events, torch.ones(4, 1, 6, dtype=FLOAT))
+    assert ones[:, 0].tolist() == own.sum(1).tolist()
+    wanted, found = (torch.autograd.grad(one.sum(), case.w_in, retain_graph=True)[0] for one in (
+        total, losses.timed_readout(events, rising)))
+    assert wanted.abs().max() > 0
+    torch.testing.assert_close(found, wanted)
+
+
 @pytest.mark.parametrize(
     "call", [
         lambda: losses.first_spike(torch.zeros(2, 3), torch.zeros(3, dtype=torch.long), 1.0),
         lambda: losses.first_spike(torch.zeros(3), torch.tensor(0), -1.0),
         lambda: losses.target_times(torch.zeros(2), torch.zeros(3), 1.0),
         lambda: losses.leaky_readout(random_case("qif", 0).run(), torch.zeros(3, 5), 1.0),
+        lambda: losses.timed_readout(random_case("qif", 0).run(), torch.zeros(1, 3, 6)),
         lambda: losses.soft_counts(torch.zeros(3), 1.0, 0.0),
     ],
 )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 
-def too_many(sample: int, limit: int) -> RuntimeError:
-    return RuntimeError(
+class TooManyEvents(RuntimeError):
+    """A sample has more events than the limit."""
+
+
+def too_many(sample: int, limit: int) -> TooManyEvents:
+    return TooManyEvents(
         f"simulate: sample {sample} has more than max_events={limit} events. Strong excitation can make spikes without "
         "end; lower the weights, or raise max_events."
     )

@@ -52,21 +52,27 @@ def check(neuron, w_in, w_net, times, ids, T, x0, delays, max_events) -> Problem
     if wide and not batched:
         times, ids, batched = times.expand(x0.shape[0], -1), ids.expand(x0.shape[0], -1), True
     times, ids, delays_net = _delayed(times, ids, delays, w_in)
-    order = torch.sort(times.detach(), dim=1, stable=True).indices
-    times, ids = times.gather(1, order), ids.gather(1, order)
+    if bool((times[:, 1:] < times[:, :-1]).any()):
+        order = torch.sort(times.detach(), dim=1, stable=True).indices
+        times, ids = times.gather(1, order), ids.gather(1, order)
     return Problem(
         neuron, w_in, w_net, times, ids, x0, delays_net, T, max_events or DEFAULT_MAX_EVENTS, batched,
     )
 
 
 def _floating(name: str, value, like: torch.Tensor | None) -> torch.Tensor:
-    value = torch.as_tensor(value)
-    if value.device.type != "cpu":
-        _fail(f"{name} must be on the CPU", value.device, "Move it with .cpu(); event-driven simulation runs there.")
+    if not isinstance(value, torch.Tensor):
+        value = torch.as_tensor(value, device=None if like is None else like.device)
+    if like is None and value.device.type not in ("cpu", "cuda"):
+        _fail(f"{name} must be on the CPU or a CUDA GPU", value.device, "Move all tensors with .cpu() or .cuda().")
+    if like is not None and value.device != like.device:
+        _fail(f"{name} must be where w_in is, on {like.device}", value.device, f"Move {name} with .to(w_in.device).")
     if value.dtype not in (torch.float32, torch.float64):
         _fail(f"{name} must be float32 or float64", value.dtype, f"Convert {name} with .float() or .double().")
     if like is not None and value.dtype != like.dtype:
         _fail(f"{name} must have the dtype of w_in, {like.dtype}", value.dtype, f"Convert {name} with .to(w_in.dtype).")
+    if math.isfinite(value.detach().sum().item()):  # 10 times faster than to look at each
+        return value
     if bool(value.isnan().any()):
         _fail(f"{name} must not hold NaN", f"{int(value.isnan().sum())} of them", "Look for their origin upstream.")
     if name != "times" and bool(value.isinf().any()):
@@ -80,7 +86,7 @@ def _network(w_net, w_in: torch.Tensor) -> torch.Tensor | None:
     w_net, N = _floating("w_net", w_net, w_in), w_in.shape[0]
     if list(w_net.shape) != [N, N]:
         _fail(f"w_net must be [{N}, {N}], post by pre", f"shape {list(w_net.shape)}", "w_in's rows count the neurons.")
-    return w_net * (1 - torch.eye(N, dtype=w_net.dtype))
+    return w_net * (1 - torch.eye(N, dtype=w_net.dtype, device=w_net.device))
 
 
 def _end(T) -> float:
@@ -94,11 +100,7 @@ def _end(T) -> float:
 
 
 def _spikes(times, ids, w_in: torch.Tensor, inputs: int) -> tuple[torch.Tensor, torch.Tensor, bool]:
-    times, ids = _floating("times", times, w_in), torch.as_tensor(ids)
-    if ids.device.type != "cpu":
-        _fail("ids must be on the CPU", ids.device, "Move it with .cpu().")
-    if ids.numel() and ids.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
-        _fail("ids must be integers", ids.dtype, "Convert ids with .long().")
+    times, ids = _floating("times", times, w_in), _integers(ids, w_in.device)
     if times.dim() not in (1, 2):
         _fail("times must be [K] or [B, K]", f"shape {list(times.shape)}", "Pad ragged batches with inf, ids with -1.")
     if times.shape != ids.shape:
@@ -113,6 +115,16 @@ def _spikes(times, ids, w_in: torch.Tensor, inputs: int) -> tuple[torch.Tensor, 
         _fail(f"ids must lie in 0..{inputs - 1}, or be -1 for padding", f"{ids.min().item()} to {ids.max().item()}",
               "w_in has one column per input.")
     return (times, ids, True) if batched else (times[None], ids[None], False)
+
+
+def _integers(ids, device: torch.device) -> torch.Tensor:
+    if not isinstance(ids, torch.Tensor):
+        ids = torch.as_tensor(ids, device=device)
+    if ids.device != device:
+        _fail(f"ids must be where w_in is, on {device}", ids.device, "Move ids with .to(w_in.device).")
+    if ids.numel() and ids.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+        _fail("ids must be integers", ids.dtype, "Convert ids with .long().")
+    return ids
 
 
 def _state(neuron: Neuron, x0, w_in: torch.Tensor, batch: int | None) -> tuple[torch.Tensor, bool]:

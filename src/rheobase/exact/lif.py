@@ -29,6 +29,7 @@ class LIF(Neuron):
     threshold: float = 1.0
     rows: ClassVar[tuple[str, ...]] = ("V", "I")
     source: ClassVar[str] = SOURCE
+    gpu: ClassVar[str] = "lif_gpu"
 
     def __post_init__(self) -> None:
         positive("LIF", "tau", self.tau)

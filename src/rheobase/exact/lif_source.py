@@ -54,17 +54,22 @@ static int may_fire(const double *par, const real *st, const real *out, int NP, 
     const real *V = st, *I = st + NP;
     const real end = (real)exp(-dt / par[0]), theta = (real)par[1], slack = SQRT(SLACK);
     int found = 0;
-    real any = 0;
     (void)out;
-    #pragma omp simd reduction(max : any)
-    for (int n = lo; n < hi; n++) {
-        const real sum = V[n] + I[n], square = sum * sum * (1 + SLACK) - 4 * I[n] * theta;
-        const real top = sum * (1 + 2 * slack) + SQRT(square > 0 ? square : 0);
-        const real hit = (I[n] > V[n]) & (I[n] > 0) & (square > 0) & (top > 2 * I[n] * end) ? 1 : 0;
-        any = hit > any ? hit : any;
+    for (int start = lo; start < hi; start += CHUNK) {
+        const int m = hi - start < CHUNK ? hi - start : CHUNK;
+        uint8_t hit[CHUNK] = {0};
+        #pragma omp simd
+        for (int i = 0; i < m; i++) {
+            const real v = V[start + i], c = I[start + i], sum = v + c;
+            const real square = sum * sum * (1 + SLACK) - 4 * c * theta;
+            const real top = sum * (1 + 2 * slack) + SQRT(square > 0 ? square : 0);
+            hit[i] = (c > v) & (c > 0) & (square > 0) & (top > 2 * c * end);
+        }
+        found = gather(hit, start, who, found);
     }
-    if (any > 0) for (int n = lo; n < hi; n++) if (wait(par, st, NP, n) < dt) who[found++] = n;
-    return found;
+    int sure = 0;
+    for (int i = 0; i < found; i++) if (wait(par, st, NP, who[i]) < dt) who[sure++] = who[i];
+    return sure;
 }
 
 static double slope(const double *par, const real *st, int NP, int n) { return st[NP + n] / par[1] - 1; }

@@ -40,10 +40,22 @@ typedef double real;
 #endif
 #define ALWAYS inline __attribute__((always_inline))
 #define PI 3.14159265358979323846
+enum { CHUNK = 64 };
+
+/* Append to `who` the neurons start + i with hit[i]; eight are passed over at once. */
+static int gather(const uint8_t *hit, int start, int *who, int found) {
+    for (int i = 0; i < CHUNK; i += 8) {
+        uint64_t any;
+        memcpy(&any, hit + i, 8);
+        if (any) for (int k = i; k < i + 8; k++) if (hit[k]) who[found++] = start + k;
+    }
+    return found;
+}
 """
 
 LOOP = """
 enum { INPUT = 0, SPIKE = 1, ARRIVAL = 2, BLOCK = 32 };
+enum { STILL = -1 };
 enum { FINE = 0, TOO_MANY = 1, NO_MEMORY = 2, OVERFLOW_ = 3 };
 
 typedef struct { double time, dt; int64_t source; int32_t id, kind; } event;
@@ -151,6 +163,10 @@ static int advance(const problem *p, const real *st, real *out, double now, doub
     const int NP = (int)p->NP, N = (int)p->N;
     int first = -1;
     *dt = horizon - now;
+    if (*dt <= 0) {
+        memcpy(out, st, sizeof(real) * (size_t)(ROWS * NP));
+        return first;
+    }
     flow(p->par, st, out, NP, 0, N, *dt);
     const int found = may_fire(p->par, st, out, NP, 0, N, *dt, who);
     for (int i = 0; i < found; i++) {
@@ -212,16 +228,26 @@ typedef struct {
     int64_t lane_room, scaled_room;
 } scratch;
 
+/* Simultaneous events are common: where no time passes nothing flows. */
+static int pass_keep(const problem *p, const real *st, real *out, double dt, real *keep) {
+    if (dt > 0) return flow_keep(p->par, st, out, (int)p->NP, 0, (int)p->N, dt, keep);
+    memcpy(out, st, sizeof(real) * (size_t)(ROWS * p->NP));
+    return STILL;
+}
+
+static void pass_back(const problem *p, const real *keep, int scaled, double dt, real *g) {
+    if (scaled != STILL) flow_adjoint(p->par, keep, scaled, dt, g, (int)p->NP, 0, (int)p->N);
+}
+
 /* Run the events [from, to) again from the mark before them; with `end` also the flow to T. */
 static void replay(const problem *p, const sample *r, int64_t from, int64_t to, int end, scratch *s, real *work) {
-    const int NP = (int)p->NP, N = (int)p->N;
-    const int64_t size = ROWS * NP;
+    const int64_t NP = p->NP, size = ROWS * NP;
     memcpy(work, r->marks + from / BLOCK * size, sizeof(real) * (size_t)size);
     for (int64_t k = from; k < to + end; k++) {
         const int64_t i = k - from;
         real *state = s->states + i * size;
         const double dt = k < to ? r->log[k].dt : p->T - (k ? r->log[k - 1].time : 0);
-        s->scaled[i] = flow_keep(p->par, work, state, NP, 0, N, dt, s->keep + i * KEEP * NP);
+        s->scaled[i] = pass_keep(p, work, state, dt, s->keep + i * KEEP * NP);
         memcpy(work, state, sizeof(real) * (size_t)size);
         if (k < to) apply(p, r->log + k, work);
     }
@@ -258,7 +284,7 @@ static int backward_one(const problem *p, int64_t b, const sample *r, const real
             const int64_t i = k - from;
             const double dt = k < to ? r->log[k].dt : p->T - (k ? r->log[k - 1].time : 0);
             if (k < to) event_back(p, r->log + k, k, s->states + i * ROWS * NP, s, g_inputs);
-            flow_adjoint(p->par, s->keep + i * KEEP * NP, s->scaled[i], dt, s->g, NP, 0, N);
+            pass_back(p, s->keep + i * KEEP * NP, s->scaled[i], dt, s->g);
         }
     }
     lift(p->par, p->x0 + b * PUBLIC * N, work, N, NP);

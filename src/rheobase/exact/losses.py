@@ -22,7 +22,7 @@ def first_spike(times: Tensor, labels: Tensor, T: float, gamma: float = 0.01, mi
         default T.
     Source: EQUATIONS "Exact spike-based gradients", Loss.
     """
-    labels = torch.as_tensor(labels)
+    labels = torch.as_tensor(labels, device=times.device)
     if times.shape[:-1] != labels.shape or times.dim() > 2:
         given = f"{list(times.shape)}, {list(labels.shape)}"
         raise ValueError(f"first_spike: times [B, outputs] need labels [B]; got {given}.")
@@ -47,7 +47,7 @@ def count(times: Tensor, wanted: Tensor, T: float, width: float = 0.1) -> Tensor
 
     Shapes: times [..., count], wanted broadcast to [...]. For rates pass wanted = rate · T.
     """
-    return (soft_counts(times, T, width) - torch.as_tensor(wanted)).square().mean()
+    return (soft_counts(times, T, width) - torch.as_tensor(wanted, device=times.device)).square().mean()
 
 
 def target_times(times: Tensor, targets: Tensor, missing: float) -> Tensor:
@@ -80,25 +80,63 @@ def target_trains(times: Tensor, targets: Tensor, tau: float) -> Tensor:
     return 0.5 * (sign[..., :, None] * near * sign[..., None, :]).sum((-1, -2)).mean()
 
 
-def leaky_readout(events: Events, weights: Tensor, tau: float, at: float | None = None) -> Tensor:
+def leaky_readout(
+    events: Events, weights: Tensor, tau: float, at: float | None = None, discount: float | None = None
+) -> Tensor:
     """Leaky integrators driven by the network's spikes: their mean over the trial, or their value at a time.
 
     Math: τ y' = -y, y += weights[:, i] at a spike of neuron i. Mean: Σ w τ (1 - exp(-(T - t)/τ)) / T; at a time s:
-        Σ w exp(-(s - t)/τ) over the spikes before s.
+        Σ w exp(-(s - t)/τ) over the spikes before s. With a discount κ the mean of y(s) exp(-s/κ):
+        Σ w μ exp(-t/κ) (1 - exp(-(T - t)/μ)) / T, 1/μ = 1/τ + 1/κ; early spikes count more, so that the time of every
+        spike matters, which in the plain mean only that of late ones does.
     Shapes: weights [outputs, N] -> [B, outputs], or [outputs] without a batch.
     """
     positive("leaky_readout", "tau", tau)
     N = events.state_at_T.shape[-1]
     if weights.dim() != 2 or weights.shape[1] != N:
         raise ValueError(f"leaky_readout: weights must be [outputs, {N}]; got {list(weights.shape)}.")
+    if at is not None and discount is not None:
+        raise ValueError("leaky_readout: a value at a time has no discount; pass `at` or `discount`, not both.")
     end = events.T if at is None else at
     counts = ~events.is_input & (events.ids >= 0) & (events.times <= end)
     left = (end - torch.where(counts, events.times, end)) / tau
-    share = -torch.expm1(-left) * tau / events.T if at is None else torch.exp(-left)
+    share = torch.exp(-left) if at is not None else _mean_share(left * tau, events.T, tau, discount)
     share = torch.where(counts, share, 0.0)
     per_neuron = share.new_zeros(*share.shape[:-1], N)
     per_neuron = per_neuron.scatter_add(-1, torch.where(counts, events.ids, 0), share)
     return per_neuron @ weights.T
+
+
+def timed_readout(events: Events, weights: Tensor) -> Tensor:
+    """A sum over all spikes of weights that change with time, linearly between knots.
+
+    Math: Σ w_i(t) over the spikes t of every neuron i, w_i piecewise linear with knots evenly over [0, T]. A spike that
+        moves changes the answer by the slope of w_i; one that appears changes it by w_i(t).
+    Shapes: weights [knots, outputs, N], at least two knots -> [B, outputs], or [outputs] without a batch.
+    """
+    N = events.state_at_T.shape[-1]
+    if weights.dim() != 3 or weights.shape[0] < 2 or weights.shape[2] != N:
+        given = list(weights.shape)
+        raise ValueError(f"timed_readout: weights must be [knots, outputs, {N}] with two knots or more; got {given}.")
+    K = weights.shape[0]
+    counts = ~events.is_input & (events.ids >= 0)
+    place = torch.where(counts, events.times, 0.0) * ((K - 1) / events.T)
+    knot = place.detach().long().clamp(max=K - 2)
+    later = place - knot
+    features = later.new_zeros(*later.shape[:-1], K * N)
+    at = knot * N + torch.where(counts, events.ids, 0)
+    features = features.scatter_add(-1, at, torch.where(counts, 1 - later, 0.0))
+    features = features.scatter_add(-1, at + N, torch.where(counts, later, 0.0))
+    return features @ weights.transpose(1, 2).reshape(K * N, -1)
+
+
+def _mean_share(left: Tensor, T: float, tau: float, discount: float | None) -> Tensor:
+    """What a spike with `left` time to the end adds to the mean of an integrator, per unit of weight."""
+    if discount is None:
+        return -torch.expm1(-left / tau) * tau / T
+    positive("leaky_readout", "discount", discount)
+    both = 1 / (1 / tau + 1 / discount)
+    return -torch.expm1(-left / both) * torch.exp((left - T) / discount) * both / T
 
 
 def _finite(times: Tensor, missing: float) -> Tensor:

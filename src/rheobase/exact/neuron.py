@@ -31,6 +31,7 @@ class Neuron(abc.ABC):
 
     rows: ClassVar[tuple[str, ...]]
     source: ClassVar[str]  # C: the same pieces for the kernel
+    gpu: ClassVar[str]  # the module beside this one with the same pieces for Triton
 
     @abc.abstractmethod
     def parameters(self) -> tuple[float, ...]:

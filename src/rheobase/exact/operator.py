@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from rheobase.exact import gpu
 from rheobase.exact.inputs import Problem
 from rheobase.exact.kernel import KernelEngine
 from rheobase.exact.reference_engine import ReferenceEngine
@@ -37,32 +38,38 @@ class _Simulation(torch.autograd.Function):
         kept, (times, ids, is_input, rank, state, slope) = engine.forward(problem, store)
         ctx.problem, ctx.engine, ctx.kept = problem, engine, kept
         ctx.mark_non_differentiable(ids, is_input, rank, slope)
-        return times.to(w_in.dtype), ids, is_input, rank, state.to(w_in.dtype), slope
+        ids, is_input, rank, slope = (value.to(w_in.device) for value in (ids, is_input, rank, slope))
+        return times.to(w_in), ids, is_input, rank, state.to(w_in), slope
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, g_times, _ids, _is_input, _rank, g_state, _slope):
         gradients = ctx.engine.backward(ctx.problem, ctx.kept, g_times.contiguous(), g_state.contiguous())
         wanted = zip(gradients, ctx.needs_input_grad[3:], strict=True)
-        return None, None, None, *(gradient.to(g_state.dtype) if want else None for gradient, want in wanted)
+        return None, None, None, *(gradient.to(g_state) if want else None for gradient, want in wanted)
 
 
-def engine() -> Any:
-    """The engine that `rb.backend` asks for: the C kernel, or the reference where there is no compiler (said once)."""
-    asked = backends._requested.get()
-    if asked == "triton":
-        raise RuntimeError("simulate: backend 'triton' has no event-driven kernel. Use rb.backend('auto').")
-    if asked == "eager" or (asked == "auto" and build.compiler() is None):
-        if asked == "auto":
-            backends._warn_once("rheobase: no C compiler found, so exact simulation runs its slow reference.")
-        backends.note_backend("eager")
-        return ReferenceEngine()
-    backends.note_backend("cpu")
-    return KernelEngine()
+def engine(device: torch.device) -> Any:
+    """The engine for tensors of a device: what `rb.backend` names, else C on the CPU and Triton on a GPU.
+
+    Without a C compiler the CPU runs the reference (said once); a GPU never falls back. Errors: RuntimeError.
+    """
+    asked = backends.requested()
+    if asked == "auto":
+        asked = "triton" if device.type == "cuda" else "cpu" if build.compiler() else "eager"
+        if asked == "eager":
+            backends.warn_once("rheobase: no C compiler found, so exact simulation runs its slow reference.")
+    why = gpu.obstacle(device) if asked == "triton" else None
+    if asked == "cpu" and device.type != "cpu":
+        why = f"the tensors are on {device}"
+    if why is not None:
+        raise RuntimeError(f"simulate: backend {asked!r} cannot run this call: {why}. Use 'cpu' on CPU tensors.")
+    backends.note_backend(asked)
+    return {"triton": gpu.TritonEngine, "cpu": KernelEngine, "eager": ReferenceEngine}[asked]()
 
 
 def run(problem: Problem) -> Happened:
     """Simulate a checked problem."""
     tensors = (problem.w_in, problem.w_net, problem.times, problem.x0, problem.delays_net)
     store = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
-    return Happened(*_Simulation.apply(problem, engine(), store, *tensors))
+    return Happened(*_Simulation.apply(problem, engine(problem.w_in.device), store, *tensors))

@@ -30,6 +30,7 @@ class OscLIF(Neuron):
     threshold: float
     rows: ClassVar[tuple[str, ...]] = ("phase",)
     source: ClassVar[str] = SOURCE
+    gpu: ClassVar[str] = "osclif_gpu"
 
     def __post_init__(self) -> None:
         for field in ("tau", "i0", "threshold"):

@@ -55,7 +55,14 @@ static int may_fire(const double *par, const real *st, const real *out, int NP, 
     (void)st, (void)NP, (void)dt;
     #pragma omp simd reduction(min : low)
     for (int n = lo; n < hi; n++) low = out[n] < low ? out[n] : low;
-    if (low <= floor) for (int n = lo; n < hi; n++) if (out[n] <= floor) who[found++] = n;
+    if (low > floor) return 0;
+    for (int start = lo; start < hi; start += CHUNK) {
+        const int m = hi - start < CHUNK ? hi - start : CHUNK;
+        uint8_t hit[CHUNK] = {0};
+        #pragma omp simd
+        for (int i = 0; i < m; i++) hit[i] = out[start + i] <= floor;
+        found = gather(hit, start, who, found);
+    }
     return found;
 }
 

@@ -19,21 +19,21 @@ def layers_of(w_net: torch.Tensor) -> list[torch.Tensor]:
     A neuron's layer is the longest path that leads to it.
     """
     edges, N = w_net.detach() != 0, w_net.shape[0]
-    depth = torch.zeros(N, dtype=torch.long)
+    depth = torch.zeros(N, dtype=torch.long, device=edges.device)
     for _ in range(N + 1):
         deeper = torch.where(edges, depth + 1, 0).amax(dim=1)
         if torch.equal(deeper, depth):
             return [torch.nonzero(depth == level)[:, 0] for level in range(int(depth.max()) + 1)]
         depth = deeper
-    return [torch.arange(N)]
+    return [torch.arange(N, device=edges.device)]
 
 
-def sized(layers: Sequence[int], N: int) -> list[torch.Tensor]:
+def sized(layers: Sequence[int], N: int, device: torch.device | None = None) -> list[torch.Tensor]:
     """Consecutive neurons in layers of the given sizes."""
     if any(not isinstance(size, int) or size < 1 for size in layers) or sum(layers) != N:
         raise ValueError(f"simulate: layers must be sizes that add up to the {N} neurons; got {list(layers)}.")
     ends = list(itertools.accumulate(layers, initial=0))
-    return [torch.arange(start, end) for start, end in itertools.pairwise(ends)]
+    return [torch.arange(start, end, device=device) for start, end in itertools.pairwise(ends)]
 
 
 def drive(
@@ -47,10 +47,10 @@ def drive(
     """
     if w_net is None:
         return torch.zeros_like(state[:, 0])
-    groups = layers_of(w_net) if layers is None else sized(layers, w_net.shape[0])
+    groups = layers_of(w_net) if layers is None else sized(layers, w_net.shape[0], w_net.device)
     if len(groups) == 1:
         return neuron.pseudo_rate(state, None) @ w_net.T
-    level = torch.zeros(w_net.shape[0], dtype=torch.long)
+    level = torch.zeros(w_net.shape[0], dtype=torch.long, device=w_net.device)
     for depth, group in enumerate(groups):
         level[group] = depth
     step = level[:, None] - level[None, :]

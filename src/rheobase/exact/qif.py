@@ -48,6 +48,7 @@ class QIF(Neuron):
     tau: float = 1.0
     rows: ClassVar[tuple[str, ...]] = ("V", "I")
     source: ClassVar[str] = SOURCE
+    gpu: ClassVar[str] = "qif_gpu"
 
     def __post_init__(self) -> None:
         positive("QIF", "tau", self.tau)

@@ -28,7 +28,7 @@ def _series(terms: int) -> str:
 
 
 SOURCE = f"""
-enum {{ ROWS = 3, PUBLIC = 2, ADJOINT = 2, KEEP = 2, CHUNK = 64 }};
+enum {{ ROWS = 3, PUBLIC = 2, ADJOINT = 2, KEEP = 2 }};
 
 static void lift(const double *par, const real *x, real *st, int N, int NP) {{
     (void)par;
@@ -168,7 +168,13 @@ static int may_fire(const double *par, const real *st, const real *out, int NP, 
         high = I[n] > high ? I[n] : high;
     }}
     if (low > 0 && high * ss < (real)9.8) return 0;
-    for (int n = lo; n < hi; n++) if (b1[n] <= 0 || I[n] * ss >= (real)9.8) who[found++] = n;
+    for (int start = lo; start < hi; start += CHUNK) {{
+        const int m = hi - start < CHUNK ? hi - start : CHUNK;
+        uint8_t hit[CHUNK] = {{0}};
+        #pragma omp simd
+        for (int i = 0; i < m; i++) hit[i] = (b1[start + i] <= 0) | (I[start + i] * ss >= (real)9.8);
+        found = gather(hit, start, who, found);
+    }}
     return found;
 }}
 

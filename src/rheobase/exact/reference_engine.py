@@ -68,7 +68,7 @@ class ReferenceEngine:
     @staticmethod
     def _network(problem: Problem, b: int) -> reference.Network:
         def array(value: torch.Tensor) -> np.ndarray:
-            return value.detach().double().numpy()
+            return value.detach().cpu().double().numpy()
 
         times = array(problem.times[b])
         kept = int((times < problem.T).sum())

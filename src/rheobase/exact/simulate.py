@@ -57,13 +57,12 @@ class Events:
         """Ordinary spikes per neuron. Shapes: [B, N], or [N]."""
         ids = self.ids if self.ids.dim() == 2 else self.ids[None]
         sample, place = torch.nonzero((ids >= 0) & ~self.is_input.view_as(ids), as_tuple=True)
-        total = torch.zeros(len(ids), self.state_at_T.shape[-1], dtype=torch.long)
+        total = torch.zeros(len(ids), self.state_at_T.shape[-1], dtype=torch.long, device=ids.device)
         total.index_put_((sample, ids[sample, place]), torch.ones_like(place), accumulate=True)
         return total if self.ids.dim() == 2 else total[0]
 
-    @staticmethod
-    def _outputs(output_ids, N: int, count: int) -> torch.Tensor:
-        outputs = torch.as_tensor(output_ids, dtype=torch.long).reshape(-1)
+    def _outputs(self, output_ids, N: int, count: int) -> torch.Tensor:
+        outputs = torch.as_tensor(output_ids, dtype=torch.long, device=self.times.device).reshape(-1)
         if outputs.numel() and bool(((outputs < 0) | (outputs >= N)).any()):
             raise ValueError(f"first: output_ids must lie in 0..{N - 1}; got {outputs.tolist()}.")
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -75,7 +74,7 @@ class Events:
         B, E = times.shape
         ids, rank = self.ids.view(B, E), self.rank.view(B, E)
         sample, place = torch.nonzero((ids >= 0) & ~self.is_input.view(B, E) & (rank < count), as_tuple=True)
-        table = torch.full((B, N, count), E)
+        table = torch.full((B, N, count), E, device=times.device)
         table[sample, ids[sample, place], rank[sample, place]] = place
         return table
 
@@ -83,7 +82,7 @@ class Events:
         self, drive: torch.Tensor, state: torch.Tensor, outputs: torch.Tensor, count: int
     ) -> torch.Tensor:
         ordinary = self.counts().view(len(state), state.shape[-1])[:, outputs, None]
-        index = (torch.arange(1, count + 1) - ordinary).clamp(min=1).movedim(-1, 0).to(state.dtype)
+        index = (torch.arange(1, count + 1, device=state.device) - ordinary).clamp(min=1).movedim(-1, 0).to(state.dtype)
         later = self.neuron.pseudo_time(state[..., outputs], drive[:, outputs], index)
         return self.T + later.movedim(0, -1)
 
@@ -112,7 +111,11 @@ def simulate(
         delays a pair of [inputs] and [N], either None: what an input or a neuron sends arrives that much later.
     Units: all times in that of the neuron's tau. float32 and float64; event times are kept in float64 inside.
     Errors: ValueError for anything that is not as above; RuntimeError when a sample exceeds max_events (default 10
-        million) or its state overflows.
+        million), its state overflows, or the backend asked for cannot run here.
+    Backends: tensors on the CPU run the C kernel (samples on threads), tensors on a CUDA GPU the Triton kernels (one
+        program per sample, per 64 neurons of it without coupling; at most 4096 coupled neurons); all given tensors
+        must be on one device. Weight gradients of a GPU are summed in any order. `rb.backend("eager")` runs the
+        readable reference.
     pseudospikes: spikes that did not come get times after T (QIF and Theta). `layers`, sizes of consecutive groups of
         neurons, says how w_net is layered for that; by default it is read from the zeros of w_net. A single layer means
         the recurrent rule.
@@ -139,5 +142,5 @@ def _warn_of_flat_spikes(slope: torch.Tensor) -> None:
 
 def _drive(problem: inputs.Problem, state: torch.Tensor, layers: Sequence[int] | None) -> torch.Tensor:
     drive = pseudospikes.drive(problem.neuron, problem.w_net, state, layers)
-    problem.neuron.pseudo_time(state[..., :1], drive[:, :1], torch.ones(1, 1, dtype=state.dtype))
+    problem.neuron.pseudo_time(state[..., :1], drive[:, :1], state.new_ones(1, 1))
     return drive

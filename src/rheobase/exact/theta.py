@@ -28,6 +28,7 @@ class Theta(Neuron):
     i0: float
     rows: ClassVar[tuple[str, ...]] = ("phase",)
     source: ClassVar[str] = SOURCE
+    gpu: ClassVar[str] = "theta_gpu"
 
     def __post_init__(self) -> None:
         positive("Theta", "tau", self.tau)

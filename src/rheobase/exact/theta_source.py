@@ -74,7 +74,13 @@ static int may_fire(const double *par, const real *st, const real *out, int NP, 
     #pragma omp simd reduction(min : low)
     for (int n = lo; n < hi; n++) low = out[n] < low ? out[n] : low;
     if (low > 0 && !all) return 0;
-    for (int n = lo; n < hi; n++) if (all || out[n] <= 0) who[found++] = n;
+    for (int start = lo; start < hi; start += CHUNK) {
+        const int m = hi - start < CHUNK ? hi - start : CHUNK;
+        uint8_t hit[CHUNK] = {0};
+        #pragma omp simd
+        for (int i = 0; i < m; i++) hit[i] = all | (out[start + i] <= 0);
+        found = gather(hit, start, who, found);
+    }
     return found;
 }
 

@@ -75,15 +75,17 @@ static int forward_apart(const problem *p, int64_t b, sample *r, real *st, real 
         const int last = k >= p->K || times[k] >= p->T;
         const double horizon = last ? p->T : times[k];
         const int64_t base = r->n;
-        flow(p->par, st, out, NP, 0, N, horizon - now);
-        const int found = may_fire(p->par, st, out, NP, 0, N, horizon - now, who);
-        for (int i = 0; i < found; i++) {
-            const int status = walk(p, r, st, out, who[i], now, horizon);
-            if (status) return status;
+        if (horizon > now) {
+            flow(p->par, st, out, NP, 0, N, horizon - now);
+            const int found = may_fire(p->par, st, out, NP, 0, N, horizon - now, who);
+            for (int i = 0; i < found; i++) {
+                const int status = walk(p, r, st, out, who[i], now, horizon);
+                if (status) return status;
+            }
+            if (!place(r, base)) return NO_MEMORY;
+            real *swap = st;
+            st = out, out = swap;
         }
-        if (!place(r, base)) return NO_MEMORY;
-        real *swap = st;
-        st = out, out = swap;
         if (last) break;
         if (r->n >= p->max_events) return TOO_MANY;
         const event e = {horizon, horizon - now, k, (int32_t)p->ids[b * p->K + k], INPUT};
@@ -136,10 +138,9 @@ static int64_t group_end(const sample *r, int64_t from, int64_t end) {
 /* An interval's flow, from `now` to `horizon`, with spikes log[from, to): forward into states, keep and scaled. */
 static int interval(const problem *p, const sample *r, int64_t i, int64_t from, int64_t to, double now, double horizon,
                     scratch *s) {
-    const int NP = (int)p->NP;
     const int64_t size = ROWS * p->NP;
     real *begun = s->begun + i * size, *state = s->states + i * size;
-    s->scaled[i] = flow_keep(p->par, begun, state, NP, 0, (int)p->N, horizon - now, s->keep + i * KEEP * NP);
+    s->scaled[i] = pass_keep(p, begun, state, horizon - now, s->keep + i * KEEP * p->NP);
     for (int64_t first = from, next; first < to; first = next) {
         next = group_end(r, first, to);
         if (!retrace(p, r, first, next, horizon, begun, state, s)) return 0;
@@ -160,7 +161,7 @@ static int interval_back(const problem *p, const sample *r, int64_t i, int64_t f
         lane_back(p, r, first, next, horizon, g_times, lane, s);
         for (int a = 0; a < ADJOINT; a++) gs[a * NP + n] = lane[a];
     }
-    flow_adjoint(p->par, s->keep + i * KEEP * NP, s->scaled[i], horizon - now, s->g, NP, 0, (int)p->N);
+    pass_back(p, s->keep + i * KEEP * NP, s->scaled[i], horizon - now, s->g);
     for (int64_t k = from; k < to; k++) {
         const int n = r->log[k].id;
         for (int a = 0; a < ADJOINT; a++) s->g[a * NP + n] = gs[a * NP + n];

@@ -1,12 +1,13 @@
-"""The learning curve of one run."""
+"""Learning curves: of one run, and of several with their activity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rheobase.plots.figure import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def learning_curve(epochs: Sequence[dict[str, Any]], axes: "Axes | None" = None) -> "Axes":
@@ -26,3 +27,29 @@ def learning_curve(epochs: Sequence[dict[str, Any]], axes: "Axes | None" = None)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return axes
+
+
+def learning_with_activity(runs: Mapping[str, Sequence[dict[str, Any]]]) -> "Figure":
+    """Accuracy above and spikes per neuron and step below, over the epochs of several runs, one colour each.
+
+    Each row has `epoch` (fractions count batches within one) and some of `accuracy` (of training batches, drawn as
+    a line), `validation_accuracy` (drawn as dots) and `firing_rate`.
+    """
+    made = figure(7, 6)
+    above, below = made.subplots(2, 1, sharex=True)
+    for number, (label, rows) in enumerate(runs.items()):
+        colour = f"C{number}"
+        above.plot(*_column(rows, "accuracy", 100), color=colour, alpha=0.6, linewidth=1)
+        above.plot(*_column(rows, "validation_accuracy", 100), "o-", color=colour, label=label)
+        below.plot(*_column(rows, "firing_rate", 1), color=colour, label=label)
+    above.set(ylabel="accuracy (%): line training, dots validation")
+    below.set(xlabel="epoch", ylabel="spikes per neuron and step", ylim=(0, None))
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+    above.legend(frameon=False)
+    return made
+
+
+def _column(rows: Sequence[dict[str, Any]], name: str, factor: float) -> tuple[list[float], list[float]]:
+    found = [row for row in rows if name in row]
+    return [row["epoch"] for row in found], [row[name] * factor for row in found]
