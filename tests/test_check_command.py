@@ -4,6 +4,7 @@ import pytest
 
 import rheobase as rb
 from rheobase import checks, cli
+from rheobase.commands import terminal
 
 NEURON = '''
 import rheobase as rb
@@ -27,7 +28,7 @@ WRONG = NEURON.replace('{"leak": self.leak,', '{"leak": float(self.leak.detach()
 
 @pytest.fixture
 def say(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "console", cli.Console(width=200))
+    monkeypatch.setattr(terminal, "console", terminal.Console(width=200))
     return lambda *arguments: (cli.main(arguments), capsys.readouterr().out)
 
 

@@ -1,10 +1,12 @@
 """The command line, called as a function: what it prints, what it writes, and what its errors say."""
 
 import json
+import re
 
 import pytest
 
 from rheobase import cli
+from rheobase.commands import terminal
 from rheobase.training import record
 
 pytest.importorskip("sklearn")
@@ -17,7 +19,7 @@ def here(tmp_path, monkeypatch):
     """Runs go to a new folder, lines are not wrapped."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RHEOBASE_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(cli, "console", cli.Console(width=200))
+    monkeypatch.setattr(terminal, "console", terminal.Console(width=200))
     return tmp_path
 
 
@@ -40,6 +42,24 @@ def test_train_writes_record_weights_and_picture_and_eval_agrees(here, capsys):
     for source in (folder, here / "results/a.json", here / "results/a.safetensors", folder / "weights.safetensors"):
         status, out, _ = run(capsys, "eval", str(source))
         assert status == 0 and f"test accuracy  {accuracy}" in out
+
+
+def test_noise_can_be_left_out_or_drawn_anew_and_curves_show_the_activity(here, capsys):
+    pytest.importorskip("matplotlib")
+    run(capsys, "train", *SMALL, "--log-every", "1", "--result", "results/a.json")
+    lines = [json.loads(line) for line in (here / "results/a.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if line["kind"] == "step"]
+    assert len(steps) == 8 and all(0 < line["firing_rate"] < 1 for line in steps)
+    losses = set()
+    for flags in ([], ["--deterministic"], ["--seed", "7"], ["--passes", "3"]):
+        status, out, _ = run(capsys, "eval", "results/a.json", *flags)
+        losses |= set(re.findall(r"test loss +(\S+)", out))
+    assert status == 0 and len(losses) == 4, "some noise was the same"
+    status, _, _ = run(capsys, "curves", "results/a.json", "runs/digits-probplif-seed0", "--average", "2")
+    assert status == 0 and (here / "curves.png").stat().st_size > 5000
+    run(capsys, "train", *SMALL, "--neuron", "lif", "--out", "runs/lif")
+    status, _, err = run(capsys, "eval", "runs/lif", "--deterministic")
+    assert status == 1 and "lif draws nothing" in err
 
 
 def test_a_new_run_takes_a_new_folder_and_a_finished_one_resumes_to_the_same_result(here, capsys):
@@ -89,6 +109,7 @@ def test_equal_terms_means_the_same_weights_and_readout():
         (["train", "--data", "digit"], "Did you mean 'digits'"),
         (["train", "--encoding", "row"], "Did you mean 'rows'"),
         (["train", "--loss", "evry_step"], "Did you mean 'every_step'"),
+        (["train", "--epochs", "0"], "must be above 0; got 0"),
         (["train", "smnist"], "rheobase data get mnist"),
         (["train", "--resume", "nowhere"], "nothing to resume"),
         (["eval", "nothing.json"], "nothing.json"),
@@ -110,7 +131,7 @@ def test_a_failed_start_leaves_no_folder(here, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--epoch", "3"], "--epochs"), (["--epochs", "0"], "must be above 0; got 0"), (["--schedule", "x"], "cosine")],
+    [(["--epoch", "3"], "--epochs"), (["--schedule", "x"], "cosine")],
 )
 def test_wrong_flags_say_what_is_possible(capsys, arguments, message):
     with pytest.raises(SystemExit):
@@ -121,9 +142,10 @@ def test_wrong_flags_say_what_is_possible(capsys, arguments, message):
 def test_data_list_says_what_is_here_and_where_to_get_the_rest(here, capsys):
     status, out, _ = run(capsys, "data", "list")
     assert status == 0 and str(here / "data") in out
-    assert "missing: 4 of 4 files" in out and "11.6 MB" in out and "440fcabf73cc" in out
-    _, out, _ = run(capsys, "data", "list", "mnist")
+    assert re.search(r"^mnist +missing", out, re.M) and re.search(r"^digits +here", out, re.M)
+    _, out, _ = run(capsys, "data", "show", "mnist")
     assert "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609" in out and "https://" in out
+    assert "9.9 MB" in out
 
 
 def test_help_lists_every_command(capsys):

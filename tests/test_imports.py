@@ -6,27 +6,30 @@ from pathlib import Path
 import pytest
 
 import rheobase
+from rheobase import cli
 
 PACKAGE = Path(rheobase.__file__).parent
 
-# What each part may import, besides the leaf `names`; only the command line knows everything.
+# What each part may import, besides the leaves; only the command line knows everything.
 ALLOWED = {
     "names": set(),
+    "atomic": set(),
     "surrogate": set(),
     "fuse": {"surrogate"},
     "neurons": {"surrogate", "fuse"},
     "exact": {"fuse", "surrogate"},
     "layers": {"surrogate", "fuse", "neurons"},
-    "models": {"surrogate", "fuse", "neurons", "layers"},
+    "models": {"surrogate", "fuse", "neurons", "layers", "exact"},
     "data": set(),
-    "training": {"surrogate", "fuse", "neurons", "layers", "models", "data"},
+    "training": {"surrogate", "fuse", "neurons", "exact", "layers", "models", "data"},
     "recipes": {"models", "data", "training", "surrogate"},
     "analysis": {"surrogate", "fuse", "neurons", "layers", "models", "exact"},
     "plots": {"analysis"},
 }
-LEAVES = {"names"}
+LEAVES = {"names", "atomic"}
 TOP = {"__init__"}  # the public names
-CLI = {"cli", "checks", "show", "doctor", "bench"}  # the command line and the commands in files of their own
+CLI = {"cli", "commands", "checks", "show", "doctor", "bench"}  # the command line, and what only it uses
+SHARED = {"__init__", "flags", "terminal"}  # files of commands/ that are no command
 
 
 def parts() -> set[str]:
@@ -70,6 +73,12 @@ def test_imports_point_one_way(part):
 
 def test_every_part_has_a_place():
     assert parts() - TOP - CLI <= set(ALLOWED), "say in ALLOWED what a new part may import"
+
+
+def test_every_file_of_commands_is_a_command_with_one_line_of_help():
+    ours = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - SHARED
+    assert {command.__module__.split(".")[-1] for command in cli.COMMANDS.values()} == ours
+    assert all(command.__doc__ for command in cli.COMMANDS.values())
 
 
 def test_only_plots_uses_matplotlib():

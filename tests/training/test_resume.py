@@ -15,7 +15,7 @@ from rheobase.training import Interrupted, checkpoint, record, train
 
 pytest.importorskip("sklearn")
 
-from tiny import arm, config
+from tiny import SPEED, arm, config
 
 TINY = Path(__file__).with_name("tiny.py")
 
@@ -30,7 +30,7 @@ def start(folder: Path, *event) -> subprocess.CompletedProcess:
 def outcome(folder: Path) -> tuple[bytes, list, dict]:
     """Best and last weights, metrics of every epoch (without times), test score."""
     found = record.read(folder / "record.json")
-    rows = [{key: value for key, value in row.items() if key != "seconds"} for row in found["epochs"]]
+    rows = [{key: value for key, value in row.items() if key not in SPEED} for row in found["epochs"]]
     weights = safetensors.torch.load_file(folder / "weights.safetensors")
     last = checkpoint.load(folder)["model"]
     both = {**weights, **{f"last {name}": value for name, value in last.items()}}

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from rheobase.training import Config, Interrupted, checkpoint, loop, train
 
+SPEED = {"seconds", "samples_per_second", "peak_memory"}  # what two equal runs may differ in
+
 
 def config() -> Config:
     """Four epochs of digits as Poisson spikes through eight random neurons: order, noise and encoding all matter."""

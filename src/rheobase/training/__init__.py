@@ -2,9 +2,13 @@
 
 from rheobase.training.compare import Row, compare
 from rheobase.training.config import Config
+from rheobase.training.distributed import WorkerLost, join
+from rheobase.training.evaluation import Score, evaluate
 from rheobase.training.firing import FiringRate, record_spikes
-from rheobase.training.loop import Diverged, Interrupted, Score, evaluate, prepare, publish, restore_task, train
+from rheobase.training.loop import publish, train
 from rheobase.training.losses import OBJECTIVES, Objective, objective
+from rheobase.training.run import Diverged, Interrupted
+from rheobase.training.task import prepare, restore_task
 
 __all__ = [
     "OBJECTIVES",
@@ -15,8 +19,10 @@ __all__ = [
     "Objective",
     "Row",
     "Score",
+    "WorkerLost",
     "compare",
     "evaluate",
+    "join",
     "objective",
     "prepare",
     "publish",

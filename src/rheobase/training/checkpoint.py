@@ -1,6 +1,5 @@
 """Checkpoints: whole or not there, verified when read, with everything that a bit-exact continuation needs."""
 
-import errno
 import hashlib
 import io
 import os
@@ -12,29 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from rheobase.atomic import write_atomically
+
 MAGIC = b"rheobase checkpoint 1\n"
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment either the old or the new content is there, also after a power cut.
-
-    Errors: OSError saying that the disk is full; the old file then stays, and nothing else is left.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".writing")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno != errno.ENOSPC:
-            raise
-        raise OSError(errno.ENOSPC, f"disk full while writing {path}; what was there before is unchanged") from error
-    _sync_folder(path.parent)
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -95,15 +75,3 @@ def restore_random_state(state: dict[str, Any]) -> None:
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     np.random.set_state(tuple(state["numpy"]))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; not every system lets a folder be opened."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,7 +8,8 @@ from typing import Any
 
 from rheobase.training import record
 from rheobase.training.config import Config
-from rheobase.training.loop import RECORD, train
+from rheobase.training.loop import train
+from rheobase.training.task import RECORD
 
 
 @dataclass(frozen=True)

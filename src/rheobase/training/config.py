@@ -3,79 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, get_args, get_type_hints
 
 from rheobase.names import unknown
+from rheobase.training.settings import DataSettings, MachineSettings, NetworkSettings, OptimisationSettings
+
+GROUPS = (DataSettings, NetworkSettings, OptimisationSettings, MachineSettings)
+POSITIVE = ("epochs", "batch", "length_pool", "accumulate", "evaluation_batch", "log_every")
+POSITIVE += ("learning_rate", "weight_gain")
+POSITIVE_OR_NONE = ("steps", "exchange_after", "clip", "patience", "tau_learning_rate")
+NOT_NEGATIVE = ("seed", "workers", "weight_decay", "warmup", "momentum")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSettings):
     """Everything that determines a run. Recipes are functions returning one; variants are `config.but(epochs=3)`."""
 
-    recipe: str = "digits"
-    """Name under which the run is recorded."""
-    data: str = "digits"
-    """Data set, one of `rheobase data list`."""
-    encoding: str | None = None
-    """rows, pixels, events, direct, poisson or latency; none: the data set's own."""
-    steps: int | None = None
-    """Time steps of the encodings direct, poisson and latency."""
-    mask_padding: bool = False
-    """Leave the steps after the end of each sequence out of loss, prediction and firing rate."""
-
-    model: str = "recurrent"
-    """Architecture, one of `rb.models.names()`."""
-    hidden: tuple[int, ...] = (128,)
-    """Neurons in each hidden layer."""
-    neuron: str = "probplif"
-    """Neuron, one of `rb.neurons.names()`."""
-    neuron_options: dict[str, float | bool | str] = field(default_factory=dict)
-    """Options of the neuron, for example `sigma 1.2 tau 20`."""
-    readout_tau: float = 20.0
-    """Mean time constant of the readout, in steps."""
-    readout_tau_std: float = 5.0
-    """Standard deviation of the readout's time constants over the classes."""
-    learn_readout_tau: bool = False
-    """Learn the time constants of the readout, one per class."""
-
-    weight_gain: float = 1.0
-    """Factor on the Xavier-uniform weights."""
-
-    epochs: int = 40
-    """Passes over the training samples."""
-    batch: int = 128
-    """Samples per step of the optimiser."""
-    learning_rate: float = 3e-3
-    """Adam's learning rate at the start."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """How the learning rate falls to 0 over all steps."""
-    clip: float | None = 1.0
-    """Largest norm of the gradient; none: unlimited."""
-    loss: str = "every_step"
-    """every_step, last_step or mean_readout; last_step predicts from the last step, the others from the mean."""
-    patience: int | None = None
-    """Stop after this many epochs without a lower validation loss; none: never."""
-
-    validation_fraction: float = 0.1
-    """Share of every class of the training set that is held out for validation."""
-    validation_speaker: int | None = None
-    """Hold out this speaker instead of a fraction."""
-    evaluation_batch: int = 500
-    """Samples per batch in evaluation."""
-    seed: int = 0
-    """Seed of weights, order and noise; the split does not depend on it."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes the GPU where there is one."""
-
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "evaluation_batch", "learning_rate", "weight_gain"):
+        for name in POSITIVE:
             self._require(name, getattr(self, name) > 0, "above 0")
-        self._require("clip", self.clip is None or self.clip > 0, "above 0, or none")
-        self._require("patience", self.patience is None or self.patience > 0, "above 0, or none")
+        for name in POSITIVE_OR_NONE:
+            self._require(name, getattr(self, name) is None or getattr(self, name) > 0, "above 0, or none")
+        for name in NOT_NEGATIVE:
+            self._require(name, getattr(self, name) >= 0, "0 or above")
         self._require("hidden", bool(self.hidden) and min(self.hidden) > 0, "one or more positive numbers")
-        self._require("seed", self.seed >= 0, "0 or above")
-        self._require("schedule", self.schedule in ("linear", "cosine", "constant"), "linear, cosine or constant")
+        self._require("average", self.average is None or 0 < self.average < 1, "between 0 and 1, or none")
+        self._require("batch", self.batch >= self.accumulate, f"at least accumulate={self.accumulate}")
+        both = (self.exchange is None) == (self.exchange_after is None)
+        self._require("exchange", both, "given together with exchange_after, or neither")
+        for name, choices in _choices().items():
+            self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
 
     def but(self, **changes: Any) -> Config:
         """A copy with some fields changed. Errors: ValueError naming the nearest field for an unknown one."""
@@ -108,9 +66,19 @@ class Config:
         """The config that `as_dict` came from, also after JSON has made lists of tuples."""
         return Config().but(**{**values, "hidden": tuple(values["hidden"])})
 
+    def group(self, kind: type) -> Any:
+        """The fields of one group of settings, as that group."""
+        return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(kind)})
+
     def _require(self, name: str, holds: bool, what: str) -> None:
         if not holds:
             raise ValueError(f"config: {name} must be {what}; got {getattr(self, name)!r}.")
+
+
+def _choices() -> dict[str, tuple[str, ...]]:
+    """The fields with a fixed set of values, and these."""
+    hints = {name: kind for group in GROUPS for name, kind in get_type_hints(group).items()}
+    return {name: get_args(kind) for name, kind in hints.items() if isinstance((*get_args(kind), None)[0], str)}
 
 
 def _value(text: str) -> float | bool | str:

@@ -19,7 +19,7 @@ def spiking_layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 class FiringRate:
-    """A context in which every spike of a model is counted; `rate` is the mean per neuron and step.
+    """A context in which every spike of a model is counted: `spikes` in `places`, neurons times steps times samples.
 
     Set `lengths` before a batch with padding: steps after the end of a sequence do not count.
     """
@@ -27,7 +27,7 @@ class FiringRate:
     def __init__(self, model: nn.Module):
         self.lengths: Tensor | None = None
         self._layers = spiking_layers(model)
-        self._spikes, self._places = 0.0, 0.0
+        self.spikes, self.places = 0.0, 0.0
 
     def __enter__(self) -> "FiringRate":
         self._hooks = [layer.register_forward_hook(self._count) for layer in self._layers.values()]
@@ -40,7 +40,7 @@ class FiringRate:
     @property
     def rate(self) -> float:
         """Spikes per neuron and step; not a number where nothing ran."""
-        return self._spikes / self._places if self._places else float("nan")
+        return self.spikes / self.places if self.places else float("nan")
 
     def _count(self, module: nn.Module, inputs: tuple, spikes: Tensor) -> None:
         steps, batch = spikes.shape[:2]
@@ -48,8 +48,8 @@ class FiringRate:
         if self.lengths is not None:
             valid = valid * valid_steps(self.lengths, steps).unsqueeze(-1)
             counted = float(self.lengths.sum())
-        self._spikes += float(valid.sum(dtype=torch.float64))
-        self._places += counted * valid.shape[2]
+        self.spikes += float(valid.sum(dtype=torch.float64))
+        self.places += counted * valid.shape[2]
 
 
 @torch.no_grad()

@@ -1,17 +1,22 @@
 """Objectives: a loss for a readout over time, and the way the same readout is turned into a prediction.
 
-Shapes: readout [T, B, classes], labels [B], lengths [B] (valid steps of each sequence) or None where all T are valid.
+Shapes: readout [T, B, classes]; labels [B], or soft ones [B, classes]; lengths [B] (valid steps of each sequence) or
+None where all T are valid. Every loss is a mean over the batch; `smoothing` spreads that share of a label over classes.
 What lies after the end of a sequence changes neither loss nor gradient nor prediction.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 from rheobase.data import valid_steps
+from rheobase.exact import losses as exact_losses
 from rheobase.names import unknown
 
 
@@ -30,22 +35,70 @@ def at_end(readout: Tensor, lengths: Tensor | None = None) -> Tensor:
     return readout[lengths - 1, torch.arange(len(lengths), device=lengths.device)]
 
 
-def every_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Sum over the steps of the negative log-likelihood of log-softmax(readout), mean over the batch."""
+def every_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+    """Sum over the steps of the negative log-likelihood of log-softmax(readout)."""
+    return _stepwise(readout, labels, lengths, smoothing).sum() / readout.shape[1]
+
+
+def last_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+    """Negative log-likelihood at the last valid step (label-last)."""
+    return cross_entropy(at_end(readout, lengths), labels, label_smoothing=smoothing)
+
+
+def mean_readout(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+    """Negative log-likelihood of the readout's mean over time."""
+    return cross_entropy(over_time(readout, lengths), labels, label_smoothing=smoothing)
+
+
+def mse(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+    """Mean squared difference between the readout's mean over time and the label as a one-hot vector."""
+    classes = readout.shape[-1]
+    wanted = (1 - smoothing) * _soft(labels, classes, readout.dtype) + smoothing / classes
+    return (over_time(readout, lengths) - wanted).square().mean()
+
+
+def tet(
+    readout: Tensor,
+    labels: Tensor,
+    lengths: Tensor | None = None,
+    smoothing: float = 0.0,
+    weight: float = 0.05,
+    target: Literal["ones", "onehot"] = "ones",
+) -> Tensor:
+    """Temporal efficient training: every step is to be right, and not too sure.
+
+    Math: `(1 − λ) · mean_t CE(o[t], y) + λ · MSE(o, Y)`, λ = `weight`, Y = 1 everywhere or the one-hot label; the means
+    are over the valid steps of each sample.
+    Source: Deng et al. 2022, with the constants of CLIF's and ILIF's public code.
+    """
+    steps, batch, classes = readout.shape
+    wanted = readout.new_ones(1, 1) if target == "ones" else _soft(labels, classes, readout.dtype)
+    squares = ((readout if lengths is None else _cut(readout, lengths)) - wanted).square().mean(-1)
+    if lengths is not None:
+        squares = squares * valid_steps(lengths, steps)
+    per_sample = (1 - weight) * _stepwise(readout, labels, lengths, smoothing).sum(0) + weight * squares.sum(0)
+    return (per_sample / (steps if lengths is None else lengths)).sum() / batch
+
+
+def _stepwise(readout: Tensor, labels: Tensor, lengths: Tensor | None, smoothing: float) -> Tensor:
+    """The cross entropy of every step, 0 after the end of a sequence: [T, B]."""
     steps, batch, classes = readout.shape
     readout = readout if lengths is None else _cut(readout, lengths)  # before the logarithm: 0 times inf is no gradient
-    losses = cross_entropy(readout.reshape(-1, classes), labels.repeat(steps), reduction="none").view(steps, batch)
-    return (losses if lengths is None else losses * valid_steps(lengths, steps)).sum() / batch
+    repeated = labels.repeat(steps, *[1] * (labels.dim() - 1))
+    flat = cross_entropy(readout.reshape(-1, classes), repeated, reduction="none", label_smoothing=smoothing)
+    losses = flat.view(steps, batch)
+    return losses if lengths is None else losses * valid_steps(lengths, steps)
 
 
-def last_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Negative log-likelihood at the last valid step (label-last), mean over the batch."""
-    return cross_entropy(at_end(readout, lengths), labels)
+def _soft(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    return (one_hot(labels, classes) if labels.dim() == 1 else labels).to(dtype)
 
 
-def mean_readout(readout: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Negative log-likelihood of the readout's mean over time, mean over the batch."""
-    return cross_entropy(over_time(readout, lengths), labels)
+def first_spike(
+    readout: Tensor, labels: Tensor, lengths: Tensor | None = None, T: float = 2.0, gamma: float = 0.01
+) -> Tensor:
+    """Cross-entropy of the first spike times, readout = -time, with a pull towards early answers (`exact.losses`)."""
+    return exact_losses.first_spike(-over_time(readout, lengths), labels, T, gamma)
 
 
 def _cut(readout: Tensor, lengths: Tensor) -> Tensor:
@@ -58,7 +111,7 @@ def _cut(readout: Tensor, lengths: Tensor) -> Tensor:
 class Objective:
     """A loss, and the summary [B, classes] of the readout whose largest entry is the prediction."""
 
-    loss: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    loss: Callable[..., Tensor]
     summary: Callable[[Tensor, Tensor | None], Tensor]
 
     def correct(self, readout: Tensor, labels: Tensor, lengths: Tensor | None = None) -> int:
@@ -70,11 +123,19 @@ OBJECTIVES = {
     "every_step": Objective(every_step, over_time),
     "last_step": Objective(last_step, at_end),
     "mean_readout": Objective(mean_readout, over_time),
+    "first_spike": Objective(first_spike, over_time),
+    "mse": Objective(mse, over_time),
+    "tet": Objective(tet, over_time),
 }
 
 
-def objective(name: str) -> Objective:
-    """The objective of this name; an unknown one fails with the nearest known one."""
+def objective(name: str, options: Mapping[str, Any] | None = None) -> Objective:
+    """The objective of this name, its loss with these options; unknown names fail with the nearest known one."""
     if name not in OBJECTIVES:
         raise unknown("loss", name, OBJECTIVES)
-    return OBJECTIVES[name]
+    found = OBJECTIVES[name]
+    known = list(inspect.signature(found.loss).parameters)[3:]
+    for option in options or {}:
+        if option not in known:
+            raise unknown(f"option of loss {name}", option, known)
+    return replace(found, loss=functools.partial(found.loss, **(options or {})))

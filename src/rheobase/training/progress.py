@@ -38,7 +38,9 @@ class Reporter:
             self.console.print(
                 f"epoch {row['epoch']:3d}  train loss {row['train_loss']:8.4f}  "
                 f"validation loss {row['validation_loss']:8.4f}  accuracy {row['validation_accuracy']:6.2%}  "
-                f"firing rate {row['firing_rate']:.3f}  {row['seconds']:.1f} s{'  best' if best else ''}",
+                f"firing rate {row['firing_rate']:.3f}  {row['seconds']:.1f} s  "
+                f"{row['samples_per_second']:.0f} samples/s  {row['peak_memory'] / 2**20:.0f} MiB"
+                f"{'  best' if best else ''}",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from rheobase.training.checkpoint import write_atomically
+from rheobase.atomic import write_atomically
 
 PACKAGES = ("rheobase", "torch", "numpy", "scikit-learn", "h5py")
 

@@ -1,0 +1,77 @@
+"""`rheobase recipes`: what can be trained by name, what papers report for it, what was measured."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.table import Table
+
+from rheobase.commands import flags, terminal
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `rheobase recipes` shows."""
+
+    name: tyro.conf.Positional[str] = ""
+    """A recipe: all its published numbers, each with the command that trains it; none: the list."""
+    results: Path = Path("results")
+    """Folder with the records of finished runs."""
+
+
+def run(arguments: list[str]) -> int:
+    """What can be trained by name, what is published for it, what was measured: `rheobase recipes [NAME]`."""
+    from rheobase import recipes
+    from rheobase.training import results
+
+    options = flags.parse(Options, arguments, "recipes")
+    found = list(results.records(options.results))
+    if options.name:
+        config = recipes.recipe(options.name)
+        _details(options.name, config, recipes.DEEP.get(options.name), found)
+    else:
+        _list(found)
+    return 0
+
+
+def _list(found: list[dict[str, Any]]) -> None:
+    from rheobase import recipes
+    from rheobase.training import results
+
+    table = Table(box=None)
+    for heading in ("recipe", "data", "network", "neuron", "published %", "measured here %"):
+        table.add_column(heading, overflow="fold")
+    for name in recipes.names():
+        config = recipes.recipe(name)
+        deep = recipes.DEEP.get(name)
+        ours = [one for one in found if one["config"].get("recipe") == name and results.same(one, config)]
+        published = _headline(deep, config) if deep else ""
+        table.add_row(name, config.data, config.model, config.neuron, published, results.summary(ours))
+    terminal.console.print(table)
+    terminal.say("\n`rheobase recipes NAME` shows every number, `rheobase study` what was trained in small here.")
+
+
+def _headline(deep: Any, config: Any) -> str:
+    """The published number of the recipe as it stands."""
+    cell = next((cell for cell in deep.cells if cell.config(config) == config), deep.cells[0])
+    return f"{'?' if cell.accuracy is None else f'{cell.accuracy:.2f}'} ({cell.source})"
+
+
+def _details(name: str, config: Any, deep: Any, found: list[dict[str, Any]]) -> None:
+    from rheobase.training import results
+
+    terminal.say(f"{name}: {config.model} with {config.neuron} on {config.data}, {config.epochs} epochs")
+    terminal.say(
+        f"{config.optimizer} {config.learning_rate:g}, batch {config.batch}, loss {config.loss}, seed {config.seed}"
+    )
+    if deep is None:
+        ours = results.summary([one for one in found if results.same(one, config)])
+        terminal.say(f"measured here: {ours or 'nothing yet'}\nrheobase train {name}")
+        return
+    for cell in deep.cells:
+        ours = results.summary([one for one in found if results.same(one, cell.config(config))])
+        published = "?" if cell.accuracy is None else f"{cell.accuracy:.2f}"
+        terminal.say(f"{cell.source:34s} published {published:>6s}  measured {ours or '-':>8s}  {cell.command(name)}")
+    if deep.also:
+        terminal.say(f"also: {deep.also}")

@@ -1,0 +1,172 @@
+"""What a config stands for: samples, batches of them, and a network with its first weights."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from torch import Tensor, nn
+
+from rheobase import data, models
+from rheobase.data import Augmentation, Batch, DataSet, Samples
+from rheobase.data.encodings import Encoding
+from rheobase.data.recordings import Recordings
+from rheobase.neurons import Neuron
+from rheobase.training import record
+from rheobase.training.config import Config
+from rheobase.training.distributed import Group
+
+RECORD, WEIGHTS = "record.json", "weights.safetensors"
+MODEL_FIELDS = ("hidden", "readout_tau", "readout_tau_std", "learn_readout_tau", "neuron_options", "weight_gain")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a config stands for: samples, their encoding, a model, and where it runs."""
+
+    config: Config
+    train: Samples
+    validation: Samples
+    test: Samples
+    encode: Encoding
+    model: nn.Module
+    device: torch.device
+    augment: Augmentation | None = None
+    note: str = ""
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """A new order of the training samples."""
+        order = torch.randperm(len(self.train), generator=generator)
+        if self.config.length_pool == 1 or self.train.lengths is None:
+            return order
+        return data.similar_lengths(order, self.train.lengths, self.config.batch, self.config.length_pool, generator)
+
+    def training_batches(self, order: Tensor, epoch: int, start: int, group: Group) -> Iterator[Batch]:
+        """This process's part of the batches of one epoch, augmented, from batch number `start` on."""
+        found = data.batches(
+            self.train,
+            self.encode,
+            self.config.batch,
+            order,
+            start,
+            augment=self.augment,
+            epoch=epoch,
+            shard=(group.rank, group.size),
+            workers=self.config.workers,
+            device=self.device,
+        )
+        return map(self.place, found)
+
+    def evaluation_batches(self, samples: Samples, group: Group) -> Iterator[Batch]:
+        """This process's part of the batches of an evaluation."""
+        size, shard, workers = self.config.evaluation_batch, (group.rank, group.size), self.config.workers
+        found = data.batches(samples, self.encode, size, shard=shard, workers=workers, device=self.device)
+        return map(self.place, found)
+
+    def place(self, batch: Batch) -> Batch:
+        """The batch where the model is, without steps that no sequence reaches and that nothing will look at."""
+        return (batch.trimmed() if self.config.mask_padding else batch).to(self.device)
+
+
+def prepare(config: Config, device: torch.device | None = None) -> Task:
+    """Load the data, split it, and build the model with the weights of the config's seed."""
+    found = data.load(config.data, None, **config.data_options)
+    if config.validation_speaker is not None:
+        train, validation = data.hold_out_group(found.train, config.validation_speaker)
+    elif config.validation_by_group:
+        train, validation = data.hold_out_group_fraction(found.train, config.validation_fraction)
+    else:
+        train, validation = data.hold_out_fraction(found.train, config.validation_fraction)
+    train, augment = _augmented(train, found, config)
+    encode = data.encoding(config.encoding, config.steps) if config.encoding else found.encoding
+    x = next(data.batches(train[torch.arange(1)], encode, 1)).sequence()
+    torch.manual_seed(config.seed)
+    model = models.create(config.model, **_model_options(config, found.classes, x))
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device or torch.device(automatic if config.device == "auto" else config.device)
+    model = model.to(device)
+    if config.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return Task(config, train, validation, found.test, encode, model, device, augment, found.note)
+
+
+def exchange(task: Task) -> None:
+    """Put the config's other neuron into every place of the first one; weights stay.
+
+    Errors: ValueError where either neuron has parameters of its own, for which the optimiser has no state.
+    """
+    config = task.config
+    other = config.but(exchange=None, exchange_after=None).with_neuron(str(config.exchange))
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        donor = prepare(other, task.device).model
+    for name, module in list(task.model.named_modules()):
+        if isinstance(module, Neuron):
+            new = donor.get_submodule(name)
+            if any(True for one in (module, new) for _ in one.parameters()):
+                raise ValueError(f"exchange: {config.neuron} or {config.exchange} has parameters of its own.")
+            task.model.set_submodule(name, new)
+
+
+def _augmented(train: Samples, found: DataSet, config: Config) -> tuple[Samples, Augmentation | None]:
+    """The training samples, whose recordings may change when they are read, and what happens to their batches."""
+    if config.event_augmentation:
+        if not isinstance(train.values, Recordings):
+            raise ValueError(f"event_augmentation needs recordings of events (shd, hd); {config.data} has none.")
+        train = replace(train, values=train.values.augmented(config.event_augmentation, train.labels))
+    if config.augmentation == "none":
+        return train, Augmentation(seed=config.seed) if config.event_augmentation else None
+    return train, data.augmentation(config.augmentation, found, config.seed)
+
+
+def _model_options(config: Config, classes: int, x: Tensor) -> dict[str, Any]:
+    """The options of the config's model, which sees x.
+
+    Errors: ValueError where the config sets an option that the model does not have, or x is not what it can see.
+    """
+    from_config = {name: getattr(config, name) for name in MODEL_FIELDS}
+    known = models.options_of(config.model)
+    for name, value in from_config.items():
+        if name not in known and value != getattr(Config(), name):
+            raise ValueError(f"model {config.model} has no {name}; got {value!r}. Leave it out.")
+    steps, _, *shape = x.shape
+    offered = {**from_config, "num_classes": classes, "steps": steps, "weight_seed": config.seed}
+    if "image_size" in known:
+        if len(shape) != 3:
+            raise ValueError(f"model {config.model} sees images [C, H, W]; {config.data} gives {list(shape)}.")
+        offered |= {"in_channels": shape[0], "image_size": tuple(shape[1:])}
+    else:
+        offered["in_channels"] = math.prod(shape)
+    return {**{k: v for k, v in offered.items() if k in known}, "neuron": config.neuron, **config.model_options}
+
+
+def restore_task(source: Path, change: Callable[[Config], Config] = lambda config: config) -> Task:
+    """The task of a finished run with its best weights: from a run folder, a record, or a file of weights.
+
+    `change` may alter what is not learnt, such as the noise, before the network is built.
+    Errors: FileNotFoundError and ValueError, naming the file.
+    """
+    path = source / RECORD if source.is_dir() else source
+    if path.suffix == ".json":
+        found = record.read(path)
+        if "weights" not in found:
+            raise ValueError(f"{path} is the record of an unfinished run: it has no weights yet.")
+        path = path.parent / found["weights"]
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is truncated or corrupt ({error}).") from error
+    if "config" not in metadata:
+        raise ValueError(f"{path} has no config in its metadata: it was not written by rheobase train.")
+    task = prepare(change(Config.from_dict(json.loads(metadata["config"]))))
+    if task.config.exchange is not None:
+        exchange(task)
+    task.model.load_state_dict(weights)
+    return task

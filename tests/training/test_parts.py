@@ -1,0 +1,99 @@
+"""The parts of the engine, each against its formula."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import log_softmax
+
+from rheobase import models
+from rheobase.training import Config, objective
+from rheobase.training.averaging import Average
+from rheobase.training.optimizers import LAMB, learning_rate, optimizer
+from rheobase.training.stateless import compile_stateless, stateless_parts
+
+
+def test_the_average_is_that_of_the_steps():
+    model = nn.Linear(1, 1, bias=False)
+    average, expected = Average(model, 0.5), model.weight.item()
+    for step, value in enumerate((1.0, 2.0, 4.0), 1):
+        model.weight.data.fill_(value)
+        average.update()
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    with average.applied():
+        assert model.weight.item() == pytest.approx(expected)
+    assert model.weight.item() == 4.0
+
+
+def test_tet_is_its_formula():
+    readout, labels = torch.randn(3, 4, 5, dtype=torch.float64), torch.tensor([0, 4, 2, 2])
+    lengths = torch.tensor([3, 1, 2, 3])
+    onehot = nn.functional.one_hot(labels, 5).double()
+    for target, wanted in (("ones", torch.ones(4, 5)), ("onehot", onehot)):
+        for ends in (None, lengths):
+            each = []
+            for b in range(4):
+                steps = range(3 if ends is None else ends[b])
+                entropy = sum(-log_softmax(readout[t, b], 0)[labels[b]] for t in steps) / len(steps)
+                square = sum(((readout[t, b] - wanted[b]) ** 2).mean() for t in steps) / len(steps)
+                each.append(0.9 * entropy + 0.1 * square)
+            loss = objective("tet", {"weight": 0.1, "target": target}).loss
+            torch.testing.assert_close(loss(readout, labels, ends), sum(each) / 4)
+            soft = torch.zeros(4, 5, dtype=torch.float64).scatter(1, labels[:, None], 1.0)
+            torch.testing.assert_close(loss(readout, soft, ends), sum(each) / 4)
+
+
+def test_smoothing_spreads_the_label():
+    readout, labels = torch.randn(2, 3, 4), torch.tensor([0, 1, 3])
+    soft = 0.9 * nn.functional.one_hot(labels, 4) + 0.1 / 4
+    expected = -(soft * log_softmax(readout.mean(0), 1)).sum(1).mean()
+    torch.testing.assert_close(objective("mean_readout", {"smoothing": 0.1}).loss(readout, labels, None), expected)
+    square = (readout.mean(0) - soft).square().mean()
+    torch.testing.assert_close(objective("mse", {"smoothing": 0.1}).loss(readout, labels, None), square)
+
+
+def test_lamb_scales_adams_step_to_the_weights():
+    weight = nn.Parameter(torch.tensor([3.0, 4.0]))
+    chosen = LAMB([weight], lr=0.1, weight_decay=0.01)
+    mean = square = torch.zeros(2)
+    expected = weight.detach().clone()
+    for step, gradient in enumerate((torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])), 1):
+        weight.grad = gradient
+        chosen.step()
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        change = (mean / (1 - 0.9**step)) / ((square / (1 - 0.999**step)).sqrt() + 1e-6) + 0.01 * expected
+        expected = expected - 0.1 * expected.norm() / change.norm() * change
+        torch.testing.assert_close(weight.detach(), expected)
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing():
+    chosen = Config(epochs=10, warmup=2.0, learning_rate=1.0, schedule="cosine")
+    rates = [learning_rate(chosen, step, 5) for step in range(50)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert rates[10] == 1.0 and rates[30] == pytest.approx(0.5) and 0 < rates[49] < 0.01
+    assert learning_rate(Config(learning_rate=1.0), 0, 5) == 1.0
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lamb", "adabelief"])
+def test_every_optimiser_goes_downhill(name):
+    weight = nn.Parameter(torch.tensor([3.0]))
+    decay = 0.0 if name == "adabelief" else 1e-3
+    chosen = optimizer(Config(optimizer=name, weight_decay=decay, learning_rate=0.01), [("weight", weight)])
+    for _ in range(100):
+        chosen.zero_grad()
+        weight.square().sum().backward()
+        chosen.step()
+    assert abs(weight.item()) < 2.9
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch.compile looks at its inputs
+def test_only_parts_without_neurons_are_compiled():
+    model = models.create("spiking_resnet18", neuron="clif", width=0.05)
+    kinds = {type(part).__name__ for part in stateless_parts(model)}
+    assert {"Conv2d", "BatchNorm2d", "Linear"} <= kinds and not kinds & {"CLIF", "PreActivationBlock", "Sequential"}
+    x = torch.rand(2, 2, 3, 32, 32)
+    names = list(model.state_dict())
+    before = model.eval()(x)
+    compile_stateless(model, backend="eager")
+    torch.testing.assert_close(model(x), before)
+    assert list(model.state_dict()) == names

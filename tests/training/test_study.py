@@ -1,0 +1,60 @@
+"""Studies: what is there is not trained again, another protocol is refused, and verdicts count seeds."""
+
+import pytest
+
+from rheobase.recipes import studies
+from rheobase.training import Config, record
+from rheobase.training.study import Claim, Study, finished, path_of, verdicts, work_off
+
+pytest.importorskip("sklearn")
+
+BASE = Config(recipe="study/test", neuron="lif", hidden=(8,), epochs=1, batch=400, device="cpu")
+STUDY = Study(
+    "test",
+    BASE,
+    {"lif": {"neuron": "lif:tau=4"}, "clif small": {"neuron": "clif", "hidden": (4,)}},
+    (Claim("clif small", "lif", "nobody"), Claim("lif", "clif small", "nobody")),
+)
+
+
+def test_a_queue_goes_on_where_it_stopped_and_finds_its_records(tmp_path):
+    results, runs = tmp_path / "results", tmp_path / "runs"
+    queue = work_off(STUDY, results, [0, 1], runs)
+    assert [next(queue), next(queue)] == [("lif", 0), ("clif small", 0)]
+    queue.close()
+    first = path_of(results, "lif", 0).read_bytes()
+    assert list(work_off(STUDY, results, [0, 1], runs)) == [("lif", 1), ("clif small", 1)]
+    assert path_of(results, "lif", 0).read_bytes() == first, "trained again"
+    found = finished(STUDY, results, [0, 1, 2])
+    assert {label: sorted(records) for label, records in found.items()} == {"lif": [0, 1], "clif small": [0, 1]}
+    assert found["lif"][1]["config"]["neuron_options"] == {"tau": 4} and found["clif small"][0]["config"]["hidden"] == [
+        4
+    ]
+    assert (results / "lif-seed0.safetensors").exists() and not (results / "lif-seed1.safetensors").exists()
+
+
+def test_a_record_of_another_protocol_is_refused(tmp_path):
+    path = path_of(tmp_path, "lif", 0)
+    record.write(path, {"config": BASE.but(batch=50).with_neuron("lif:tau=4").as_dict(), "test": {}})
+    with pytest.raises(ValueError, match=r"lif-seed0\.json holds a run with other settings"):
+        finished(STUDY, tmp_path, [0])
+
+
+def test_verdicts_count_the_seeds_that_both_have():
+    def scored(*accuracies):
+        return {seed: {"test": {"accuracy": value}} for seed, value in enumerate(accuracies)}
+
+    first, second = verdicts(STUDY, {"lif": scored(0.5, 0.6, 0.9), "clif small": scored(0.52, 0.59)})
+    assert str(first) == "holds for 1 of 2 seeds, +0.50 ± 2.12 points"
+    assert str(second) == "holds for 1 of 2 seeds, -0.50 ± 2.12 points"
+    assert str(verdicts(STUDY, {"lif": {}, "clif small": {}})[0]) == "no seed has both yet"
+
+
+@pytest.mark.parametrize("name", studies.STUDIES)
+def test_the_studies_claim_only_what_they_train_and_differ_in_nothing_else(name):
+    study = studies.study(name)
+    assert {label for claim in study.claims for label in (claim.better, claim.worse)} <= set(study.variants)
+    configs = [study.configured(label, 0).as_dict() for label in study.variants]
+    assert len({str(config) for config in configs}) == len(configs)
+    varied = {key for config in configs for key, value in config.items() if value != configs[0][key]}
+    assert varied <= {"neuron", "neuron_options", "steps"}
