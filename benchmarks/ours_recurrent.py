@@ -51,7 +51,7 @@ def epoch_rows(batch: int, effort: Effort) -> list[dict]:
         optimizer.step()
 
     with measure.Contention() as meter:
-        (timing,) = measure.interleave([Subject("rheobase", step, threads=(os.cpu_count() or 1,))], effort)
+        (timing,) = measure.interleave([Subject("rheobase", step, threads=(1, os.cpu_count() or 1))], effort)
     timing.notes["backend"] = rb.last_backend()
     head = {"group": "epoch", "neuron": "problif", "steps": PIXELS, "batch": batch, "features": 256, "against": ""}
     return [{**head, **timing.row(), "epoch_seconds": timing.median * SAMPLES / batch, "others": meter.others}]

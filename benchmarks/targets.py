@@ -45,7 +45,7 @@ def speedup(case: dict[str, Row]) -> float:
 
 
 def label(row: Row) -> str:
-    parts = [row["neuron"], f"T={row['steps']}"]
+    parts = [row["neuron"], *([row["surrogate"]] if row["group"] == "layer" else []), f"T={row['steps']}"]
     parts += [f"N={row['size']}"] if row.get("size") else []
     parts += [f"B={row['batch']} H={row['features']}"] if row.get("features") else []
     parts += [f"rate {row['rate_wanted']}"] if row.get("rate_wanted") else []
@@ -72,7 +72,7 @@ def _against_copy(way: str, factor: float = 1.0, **wanted) -> Callable[[Rows], d
 def _field(name: str, scale: float = 1.0, **wanted) -> Callable[[Rows], dict[str, float]]:
     def values(rows: Rows) -> dict[str, float]:
         kept = [r for r in rows if name in r and all(r.get(k) == v for k, v in wanted.items())]
-        return {_brief(row): row[name] * scale for row in kept}
+        return {_brief(row): round(row[name] * scale, 3) for row in kept}  # learnable numbers are a few bytes in all
 
     return values
 
