@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -49,11 +48,16 @@ def test_two_processes_share_a_study_and_the_work_of_a_killed_one_is_taken_up(tm
             assert time.monotonic() < end and other.poll() is None, "the other process does not work"
             time.sleep(0.02)
         other.send_signal(signal.SIGSTOP)  # it holds its trial, but cannot finish it before this process joins
-        kill = threading.Timer(1.0, other.kill)
-        kill.start()
         done = epochs_of(folder / "trial-0000")
+        train_one = sweep._run
+
+        def then_kill_the_other(*given):
+            train_one(*given)
+            other.kill()
+            other.wait()
+
+        monkeypatch.setattr(sweep, "_run", then_kill_the_other)
         assert cli.main(arguments) == 0
-        kill.join()
     found = json.loads((tmp_path / "study" / "sweep.json").read_text())["studies"]["probplif"]
     states = [trial["state"] for trial in found["trials"]]
     assert states[0] == "fail" and sum(state in ("complete", "pruned") for state in states) == 3

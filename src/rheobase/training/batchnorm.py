@@ -48,7 +48,7 @@ def _normalise(norm: BatchNorm2d, alone: Any, flat: Tensor, mean: Tensor, var: T
     over, shape = (0, 2, 3), (1, -1, 1, 1)
     wide = flat.float() if flat.dtype in (torch.bfloat16, torch.float16) else flat
     sums = _Sum.apply(torch.cat([wide.sum(over), wide.new_tensor([wide.numel() / wide.shape[1]])]))
-    count = float(sums[-1])
+    count = float(sums[-1].detach())
     centred = wide - (sums[:-1] / count).view(shape)
     variance = _Sum.apply(centred.square().sum(over)) / count
     with torch.no_grad():
