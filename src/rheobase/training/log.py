@@ -24,7 +24,7 @@ class Log:
         if folder is None:
             return
         path = folder / LOG
-        kept = [line for line in _lines(path) if line["step"] <= step and line["kind"] != "test"]
+        kept = [line for line in lines(path) if line["step"] <= step and line["kind"] != "test"]
         folder.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", buffering=1)
         for line in kept:
@@ -57,7 +57,7 @@ def peak_memory(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def lines(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a log; the last may have been cut by a crash."""
     found = []
     for line in path.read_text().splitlines() if path.exists() else []:

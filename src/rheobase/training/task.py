@@ -39,6 +39,7 @@ class Task:
     device: torch.device
     augment: Augmentation | None = None
     note: str = ""
+    class_names: tuple[str, ...] = ()
 
     def order(self, generator: torch.Generator) -> Tensor:
         """A new order of the training samples."""
@@ -93,7 +94,7 @@ def prepare(config: Config, device: torch.device | None = None) -> Task:
     model = model.to(device)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return Task(config, train, validation, found.test, encode, model, device, augment, found.note)
+    return Task(config, train, validation, found.test, encode, model, device, augment, found.note, found.class_names)
 
 
 def exchange(task: Task) -> None:
