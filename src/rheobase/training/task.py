@@ -158,6 +158,19 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
         if "weights" not in found:
             raise ValueError(f"{path} is the record of an unfinished run: it has no weights yet.")
         path = path.parent / found["weights"]
+    config, weights = read_weights(path)
+    task = prepare(change(Config.from_dict(config)))
+    if task.config.exchange is not None:
+        exchange(task)
+    task.model.load_state_dict(weights)
+    return task
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The config, as a record has it, and the weights in a file that a run left behind.
+
+    Errors: FileNotFoundError; ValueError, naming the file, where it is damaged or was not written by a run.
+    """
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -166,8 +179,4 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
         raise ValueError(f"{path} is truncated or corrupt ({error}).") from error
     if "config" not in metadata:
         raise ValueError(f"{path} has no config in its metadata: it was not written by rheobase train.")
-    task = prepare(change(Config.from_dict(json.loads(metadata["config"]))))
-    if task.config.exchange is not None:
-        exchange(task)
-    task.model.load_state_dict(weights)
-    return task
+    return json.loads(metadata["config"]), weights
