@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from rheobase.exact.classifier import EventClassifier
 from rheobase.exact.simulate import Events
-from rheobase.layers import LeakyReadout, Recurrent
-from rheobase.neurons import Neuron
+from rheobase.layers import spiking_layers
 
 
 def traced(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,7 +22,7 @@ def traced(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     seen: list[Tensor] = []
     hooks = [
         layer.register_forward_hook(lambda module, inputs, spikes: seen.append(spikes.detach().flatten(2)))
-        for layer in _spiking(model)
+        for layer in spiking_layers(model).values()
     ]
     try:
         return model(x), of_steps(seen)
@@ -60,11 +59,3 @@ def of_steps(layers: list[Tensor]) -> Tensor:
 def _cut(ids: Tensor) -> Tensor:
     most = int((ids >= 0).sum(1).max()) if ids.numel() else 0
     return ids[:, :most]
-
-
-def _spiking(model: nn.Module) -> list[nn.Module]:
-    """Recurrent layers, and neurons that are not inside one or a readout."""
-    layers = [module for module in model.modules() if isinstance(module, (Neuron, Recurrent))]
-    owners = [module for module in model.modules() if isinstance(module, (Recurrent, LeakyReadout))]
-    inner = {id(part) for owner in owners for part in owner.children()}
-    return [module for module in layers if id(module) not in inner]

@@ -14,6 +14,7 @@ from rheobase.layers.overtime import (
 )
 from rheobase.layers.readout import LeakyReadout
 from rheobase.layers.recurrent import Recurrent
+from rheobase.layers.spiking import spiking_layers
 from rheobase.layers.timeflatten import TimeFlatten
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "TDBatchNorm2d",
     "TimeFlatten",
     "normed",
+    "spiking_layers",
 ]

@@ -91,7 +91,7 @@ class Neuron(nn.Module, metaclass=_Definition):
 
     def fire(self, u: Tensor, threshold: Tensor, strict: bool = False) -> Tensor:
         """Spikes where u >= threshold (strict: u > threshold), with the surrogate's gradient."""
-        self.note(u=u)
+        self.note(u=u, threshold=threshold)
         return self.surrogate(u - threshold, strict)
 
     def note(self, **tensors: Tensor) -> None:
@@ -187,7 +187,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         weight: Tensor | None = None,
         delays: Tensor | None = None,
     ) -> State:
-        """Every state, the spikes `s` and the potential `u` at the spike function (and `p` where spikes are drawn).
+        """Every state, the spikes `s`, `u` and `threshold` at the spike function (and `p` where spikes are drawn).
 
         Each [T, ...] in the type of the states and part of the graph. Runs eager on every backend. `weight`, `delays`:
         of the recurrent connections, as in `recur`.
@@ -208,7 +208,7 @@ class Neuron(nn.Module, metaclass=_Definition):
                 rows.append({**(_notes.get() or {}), **dict(zip(self.states, out[1:], strict=True)), "s": out[0]})
         finally:
             _notes.reset(token)
-        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+        return {name: torch.stack([row[name].expand_as(row["s"]) for row in rows]) for name in rows[0]}
 
     def described(self) -> Step:
         """What the compiler is told about this neuron."""

@@ -33,6 +33,7 @@ class DietLIF(Neuron):
 
     def dynamics(self, x, u, *, leak, threshold, inverse):
         u = leak * u + x
-        self.note(u=u)
-        s = self.surrogate(u * inverse - 1, strict=True)
+        z = u * inverse - 1
+        self.note(u=u, threshold=threshold, d=z)
+        s = self.surrogate(z, strict=True)
         return s, u - threshold * (s.detach() if self.detach_reset else s)

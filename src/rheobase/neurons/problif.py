@@ -61,7 +61,7 @@ class ProbLIF(Neuron):
         """z = 1 where uniform < p(u), with the mixed gradient; inside `smooth()` the mixture's primitive."""
         d = u - threshold
         p = torch.exp((d * slope).clamp(max=0.0))
-        self.note(u=u, p=p)
+        self.note(u=u, threshold=threshold, p=p)
         if is_smooth():
             return self.surrogate.primitive(d) + mix * p
         below = torch.where(d < 0, p * slope, torch.zeros_like(p))

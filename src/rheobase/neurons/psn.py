@@ -89,4 +89,4 @@ class PSN(Neuron):
         with torch.autocast(x.device.type, enabled=False):
             h = (self.matrix(x.shape[0]).to(dtype) @ x.to(dtype).reshape(x.shape[0], x.shape[1:].numel())).view(x.shape)
         threshold = -self.bias.to(dtype).view(-1, *[1] * (x.dim() - 1))
-        return {"u": h, "s": self.surrogate(h - threshold)}
+        return {"u": h, "threshold": threshold.expand_as(h), "s": self.surrogate(h - threshold)}

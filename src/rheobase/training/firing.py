@@ -6,16 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rheobase.data import valid_steps
-from rheobase.layers import LeakyReadout, Recurrent
-from rheobase.neurons import Neuron
-
-
-def spiking_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules whose output is spikes, by name: recurrent layers, and neurons not inside one or a readout."""
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, (Neuron, Recurrent))}
-    owners = [module for module in model.modules() if isinstance(module, (Recurrent, LeakyReadout))]
-    inner = {id(part) for owner in owners for part in owner.children()}
-    return {name: module for name, module in layers.items() if id(module) not in inner}
+from rheobase.layers import spiking_layers
 
 
 class FiringRate:

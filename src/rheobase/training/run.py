@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rheobase.data import Batch
 from rheobase.fuse.operator import last_backend
+from rheobase.neurons.learned import learned, summary
 from rheobase.training import checkpoint, record
 from rheobase.training.averaging import Average
 from rheobase.training.config import Config
@@ -156,6 +157,7 @@ class Run:
         with self._evaluated_weights():
             score = evaluate(self.task, self.task.validation, self.group)
             best = self._keep_the_best(score.loss, score.accuracy)
+            learnt = summary(learned(self.task.model))
         row = {
             "epoch": progress.epoch + 1,
             "train_loss": progress.loss / progress.seen,
@@ -167,6 +169,7 @@ class Run:
             "seconds": progress.seconds + time.monotonic() - started,
             "samples_per_second": progress.seen / progress.seconds,
             "peak_memory": peak_memory(self.task.device),
+            **({"learned": learnt} if learnt else {}),
         }
         if hasattr(self.task.model, "epoch_summary"):
             row |= self.task.model.epoch_summary()  # pyright: ignore[reportCallIssue]
