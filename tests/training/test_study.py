@@ -57,4 +57,4 @@ def test_the_studies_claim_only_what_they_train_and_differ_in_nothing_else(name)
     configs = [study.configured(label, 0).as_dict() for label in study.variants]
     assert len({str(config) for config in configs}) == len(configs)
     varied = {key for config in configs for key, value in config.items() if value != configs[0][key]}
-    assert varied <= {"neuron", "neuron_options", "steps"}
+    assert varied <= {"neuron", "neuron_options", "steps", "exchange", "exchange_after"}

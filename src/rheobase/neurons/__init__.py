@@ -15,6 +15,7 @@ from rheobase.neurons.plif import PLIF
 from rheobase.neurons.problif import ProbLIF, ProbPLIF
 from rheobase.neurons.psn import PSN
 from rheobase.neurons.tclif import TCLIF
+from rheobase.neurons.truncation import truncated
 
 _KINDS = (LIF, PLIF, CLIF, ILIF, IPLIF, DALIF, KLIF, GLIF, PSN, ALIF, TCLIF, DietLIF, ProbLIF, ProbPLIF)
 KINDS: dict[str, type[Neuron]] = {kind.__name__.lower(): kind for kind in _KINDS}
@@ -25,13 +26,17 @@ def names() -> list[str]:
     return list(KINDS)
 
 
-def create(name: str, **options) -> Neuron:
-    """A neuron by its lower-case name; a surrogate may be given as text. Errors: ValueError naming the nearest name."""
+def create(name: str, *, gradient_steps: int | None = None, **options) -> Neuron:
+    """A neuron by its lower-case name; a surrogate may be given as text. `gradient_steps=k`: as `truncated` makes it.
+
+    Errors: ValueError naming the nearest name.
+    """
     if name.lower() not in KINDS:
         raise unknown("neuron", name, names())
     if isinstance(options.get("surrogate"), str):
         options["surrogate"] = surrogates.from_text(options["surrogate"])
-    return KINDS[name.lower()](**options)
+    neuron = KINDS[name.lower()](**options)
+    return neuron if gradient_steps is None else truncated(neuron, gradient_steps)
 
 
-__all__ = ["KINDS", "Neuron", "create", "names", *[kind.__name__ for kind in _KINDS]]
+__all__ = ["KINDS", "Neuron", "create", "names", "truncated", *[kind.__name__ for kind in _KINDS]]

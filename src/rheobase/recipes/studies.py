@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rheobase.names import unknown
+from rheobase.recipes import gradients
 from rheobase.training import Config
 from rheobase.training.study import Claim, Study
 
@@ -110,6 +111,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "cifar10-part": cifar10_part,
     "cifar10-part-steps": cifar10_part_steps,
     "nmnist-part": nmnist_part,
+    **gradients.STUDIES,
 }
 
 
