@@ -24,9 +24,9 @@ def training_history(runs: Mapping[str, tuple[Sequence[dict[str, Any]], Sequence
     loss, accuracy, rate, gradient = made.subplots(2, 2, sharex=True).flat
     for number, (label, (steps, epochs)) in enumerate(runs.items()):
         style = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)], "label": label}
-        _line(loss, steps, "loss", style) or _line(loss, epochs, "train_loss", style)
-        _line(accuracy, steps, "accuracy", style, 100) or _line(accuracy, epochs, "train_accuracy", style, 100)
-        _line(rate, steps, "firing_rate", style) or _line(rate, epochs, "firing_rate", style)
+        for axes, name, factor in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
+            _line(axes, steps or _training(epochs), name, style, factor)
+        _line(rate, steps or epochs, "firing_rate", style)
         _line(gradient, steps, "gradient_norm", style)
         dots = {"color": style["color"], "linestyle": "", "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
         _line(loss, epochs, "validation_loss", dots)
@@ -47,9 +47,15 @@ def training_history(runs: Mapping[str, tuple[Sequence[dict[str, Any]], Sequence
     return made
 
 
-def _line(axes: "Axes", rows: Sequence[dict[str, Any]], name: str, style: dict[str, Any], factor: float = 1) -> bool:
-    """Draw one quantity where rows have it, and say whether there was one."""
+def _line(axes: "Axes", rows: Sequence[dict[str, Any]], name: str, style: dict[str, Any], factor: float = 1) -> None:
+    """Draw one quantity where rows have it."""
     found = [(row["epoch"], factor * row[name]) for row in rows if row.get(name) is not None]
     if found:
         axes.plot(*zip(*found, strict=True), linewidth=1.4, **style)
-    return bool(found)
+
+
+def _training(epochs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The training part of epochs' rows, named as in rows of steps."""
+    return [
+        {"epoch": row["epoch"], "loss": row.get("train_loss"), "accuracy": row.get("train_accuracy")} for row in epochs
+    ]

@@ -31,7 +31,7 @@ def layers_over_time(values: Mapping[str, Tensor], quantity: str, title: str = "
     image = axes.imshow(shown, aspect="auto", cmap="cividis", extent=(0.5, steps + 0.5, len(values) - 0.5, -0.5))
     made.colorbar(image, ax=axes, label=quantity)
     axes.set_yticks(range(len(values)), list(values), fontsize=8)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.set(xlabel="time step", title=title)
     return made
 
