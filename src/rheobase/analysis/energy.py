@@ -18,6 +18,9 @@ class Report:
 
     convention: str
     layers: tuple[Cost, ...]
+    layer_energies: tuple[float, ...]
+    parts: dict[str, float]
+    """The energy by what takes it: `acs`, `macs`, `memory`."""
     acs: float
     macs: float
     energy: float
@@ -46,6 +49,8 @@ def report(layers: Sequence[Layer], convention: Convention, bits: int = 8) -> Re
     return Report(
         convention=convention.name,
         layers=tuple(costs),
+        layer_energies=tuple(cost.energy(exact) for cost in costs),
+        parts={name: Cost(**{name: getattr(spiking, name)}).energy(exact) for name in ("acs", "macs", "memory")},
         acs=spiking.acs,
         macs=spiking.macs,
         energy=spiking.energy(exact),

@@ -1,6 +1,7 @@
 """Figures, one per function; the only user of matplotlib (`pip install 'rheobase[plots]'`)."""
 
 from rheobase.plots.confusion import confusion_matrix
+from rheobase.plots.energy import energy
 from rheobase.plots.history import training_history
 from rheobase.plots.landscapes import landscape_lines, landscape_planes
 from rheobase.plots.layers import layers_over_time
@@ -14,6 +15,7 @@ from rheobase.plots.sweeps import sweep_overview
 
 __all__ = [
     "confusion_matrix",
+    "energy",
     "landscape_lines",
     "landscape_planes",
     "layers_over_time",

@@ -1,0 +1,198 @@
+"""`rheobase energy`: operations and energy of networks, by every published way to count."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from rheobase.commands import flags, terminal
+
+if TYPE_CHECKING:
+    from rheobase.analysis.counts import Layer
+    from rheobase.analysis.energy import Report
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `rheobase energy` counts."""
+
+    sources: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Folders of runs, records (.json) or weights (.safetensors), measured on their test samples."""
+    convention: Literal["clif", "ilif", "dalif", "memory", "definition", "all"] = "all"
+    """How to count; docs/energy.md says what each one does."""
+    rate: float | None = None
+    """Put this rate into every neuron instead of the measured ones, in spikes per neuron and step."""
+    samples: int = 500
+    """Test samples to measure on, spread over the set; 0: all."""
+    bits: int = 8
+    """Bits of the quantised twin's weights and activations."""
+    layers: bool = False
+    """Also a table with every layer."""
+    model: str | None = None
+    """Instead of a trained network: an architecture by its name; needs --rate."""
+    neuron: str = "lif"
+    """Its neuron, as name or name:option=value."""
+    steps: int = 4
+    """Its time steps."""
+    num_classes: int = 10
+    """Its classes."""
+    in_channels: int = 3
+    """Its input channels."""
+    image_size: int = 32
+    """Side of its images in pixels."""
+    json: Path | None = None
+    """Write all numbers to this file."""
+    figure: Path | None = None
+    """Draw the energies into this file."""
+
+
+def run(arguments: list[str]) -> int:
+    """Count operations and energy: `rheobase energy RESULT ...`, or `--model NAME --neuron NAME --rate .15 --steps 6`."""
+    from rheobase.analysis import counts
+    from rheobase.analysis.energy import report
+    from rheobase.analysis.energy_conventions import CONVENTIONS, convention
+    from rheobase.training import record
+
+    options = flags.parse(Options, arguments, "energy")
+    _check(options)
+    names = list(CONVENTIONS) if options.convention == "all" else [options.convention]
+    networks = {}
+    for name, layers in _networks(options):
+        layers = layers if options.rate is None else counts.uniform(layers, options.rate)
+        reports = [report(layers, convention(one), options.bits) for one in names]
+        _print(name, layers, reports, options)
+        networks[name] = layers, reports
+    if options.json is not None:
+        content = {name: _numbers(layers, reports) for name, (layers, reports) in networks.items()}
+        circumstances = record.circumstances(flags.line("energy", arguments))
+        record.write(options.json, {**circumstances, "config": asdict(options), "networks": content})
+        terminal.say(f"numbers        {options.json}")
+    if options.figure is not None:
+        from rheobase.plots import energy
+        from rheobase.plots.figure import save
+
+        made = energy({name: reports for name, (_, reports) in networks.items()}, "energy per sample, by convention")
+        terminal.say(f"picture        {save(made, options.figure)}")
+    return 0
+
+
+def _check(options: Options) -> None:
+    if bool(options.sources) == (options.model is not None):
+        raise ValueError("energy: give records of trained networks, or one --model; not both.")
+    if options.model is not None and options.rate is None:
+        raise ValueError("energy: --model has no spikes of its own; say at which --rate, for example --rate 0.15.")
+    if options.samples < 0 or options.steps < 1:
+        raise ValueError(f"energy: --samples from 0, --steps from 1; got {options.samples} and {options.steps}.")
+
+
+def _networks(options: Options) -> Iterator[tuple[str, "list[Layer]"]]:
+    """Every network by its name, with its layers."""
+    if options.model is not None:
+        yield f"{options.model} {options.neuron}", _untrained(options)
+    stems = [source.stem for source in options.sources]
+    for source in options.sources:
+        yield (source.stem if stems.count(source.stem) == 1 else str(source)), _trained(source, options)
+
+
+def _trained(source: Path, options: Options) -> "list[Layer]":
+    """The layers of a trained network, measured on test samples with the noise of its seed."""
+    import torch
+
+    from rheobase import training
+    from rheobase.analysis.counts import Meter
+    from rheobase.data import valid_steps
+    from rheobase.training.distributed import Group
+    from rheobase.training.precision import autocast
+
+    task = training.restore_task(source)
+    wanted = min(options.samples or len(task.test), len(task.test))
+    chosen = task.test[torch.linspace(0, len(task.test) - 1, wanted).long()]
+    with torch.random.fork_rng(range(torch.cuda.device_count())), Meter(task.model) as meter:
+        torch.manual_seed(task.config.seed)
+        for batch in task.evaluation_batches(chosen, Group()):
+            x = batch.sequence()
+            if task.config.mask_padding and batch.lengths is not None:
+                meter.valid = valid_steps(batch.lengths, len(x))
+            with autocast(task.config, task.device):
+                task.model(x)
+    return meter.layers()
+
+
+def _untrained(options: Options) -> "list[Layer]":
+    """The layers of an architecture by its name, with coins for spikes."""
+    import torch
+
+    from rheobase import models
+    from rheobase.analysis.counts import count
+    from rheobase.training import Config
+
+    assert options.model is not None
+    chosen = Config().but(neuron="relu", neuron_options={}).with_neuron(options.neuron)
+    known = models.options_of(options.model)
+    offered = {name: getattr(options, name) for name in ("steps", "num_classes", "in_channels", "image_size")}
+    offered |= {"neuron_options": chosen.neuron_options} if chosen.neuron_options else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        settings = {name: value for name, value in offered.items() if name in known}
+        model = models.create(options.model, neuron=chosen.neuron, **settings)
+        if "image_size" in known:
+            x = torch.randn(1, options.in_channels, options.image_size, options.image_size)
+        else:
+            x = torch.randn(options.steps, 1, options.in_channels)
+        return count(model, x, coins=True)
+
+
+def _numbers(layers: "Sequence[Layer]", reports: "Sequence[Report]") -> dict[str, Any]:
+    """All numbers of one network, for JSON. Energies in µJ per sample, memory in pJ."""
+    from rheobase.analysis.counts import firing_rate
+
+    sizes = [{k: v for k, v in vars(layer).items() if k not in ("neuron", "target")} for layer in layers]
+    for size, layer in zip(sizes, layers, strict=True):
+        size["neuron"] = str(layer.neuron) if layer.neuron is not None else None
+    return {"firing_rate": firing_rate(layers), "layers": sizes, "conventions": [asdict(one) for one in reports]}
+
+
+def _print(name: str, layers: "Sequence[Layer]", reports: "Sequence[Report]", options: Options) -> None:
+    from rich.table import Table
+
+    from rheobase.analysis.counts import firing_rate
+
+    neurons = sum(layer.outputs for layer in layers if layer.kind == "neuron")
+    steps = max(layer.steps for layer in layers)
+    rate = firing_rate(layers)
+    terminal.say(f"{name}: {neurons:,} neurons, {steps:.4g} steps, {rate:.4f} spikes per neuron and step; per sample:")
+    table = Table(box=None)
+    small = f"int{options.bits}"
+    for header in ("convention", "ACs (M)", "MACs (M)", "energy (µJ)", "ReLU twin (µJ)", f"{small} twin (µJ)"):
+        table.add_column(header, justify="left" if header == "convention" else "right")
+    for header in ("break-even rate", f"to {small} twin", f"both {small}"):
+        table.add_column(header, justify="right")
+    for one in reports:
+        energies = one.energy, one.twin_energy, one.quantised_twin_energy
+        rates = one.break_even, one.break_even_quantised, one.break_even_both_quantised
+        cells = [f"{one.acs / 1e6:.2f}", f"{one.macs / 1e6:.2f}", *(f"{value:.2f}" for value in energies)]
+        table.add_row(one.convention, *cells, *map(_rate, rates))
+    terminal.console.print(table)
+    for one in reports if options.layers else ():
+        _print_layers(layers, one)
+
+
+def _print_layers(layers: "Sequence[Layer]", report: "Report") -> None:
+    from rich.table import Table
+
+    table = Table(f"layer, {report.convention}", "kind", box=None)
+    for header in ("inputs", "not 0 (%)", "spikes", "ACs (M)", "MACs (M)", "energy (µJ)"):
+        table.add_column(header, justify="right")
+    for layer, cost, energy in zip(layers, report.layers, report.layer_energies, strict=True):
+        seen = [f"{layer.inputs:,}", f"{100 * layer.active:.2f}", "yes" if layer.spiking else "no"]
+        table.add_row(layer.name, layer.kind, *seen, f"{cost.acs / 1e6:.3f}", f"{cost.macs / 1e6:.3f}", f"{energy:.3f}")
+    terminal.console.print(table)
+
+
+def _rate(rate: float) -> str:
+    """A break-even rate in words where it is no rate."""
+    if not rate >= 0:
+        return "never" if rate < 0 else "–"
+    return "always below" if rate > 1 else f"{rate:.4f}"
