@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from rheobase.analysis.counts import Layer
 from rheobase.analysis.energy_prices import Cost
 from rheobase.neurons import CLIF, Neuron
@@ -13,7 +15,7 @@ POTENTIALS = {CLIF: 3}  # copies of a potential as published; other neurons: the
 
 def access(size: float) -> float:
     """pJ of one access to an SRAM of `size` bytes: linear between the sizes of ACCESS, constant outside."""
-    for (low, cheap), (high, dear) in zip(ACCESS, ACCESS[1:], strict=False):
+    for (low, cheap), (high, dear) in itertools.pairwise(ACCESS):
         if size <= high:
             return cheap + (dear - cheap) * max(0.0, size - low) / (high - low)
     return ACCESS[-1][1]

@@ -49,7 +49,7 @@ class Options:
 
 
 def run(arguments: list[str]) -> int:
-    """Count operations and energy: `rheobase energy RESULT ...`, or `--model NAME --neuron NAME --rate .15 --steps 6`."""
+    """Count operations and energy: `rheobase energy RESULT`, or `--model NAME --neuron clif --rate .15 --steps 6`."""
     from rheobase.analysis import counts
     from rheobase.analysis.energy import report
     from rheobase.analysis.energy_conventions import CONVENTIONS, convention
@@ -67,7 +67,7 @@ def run(arguments: list[str]) -> int:
     if options.json is not None:
         content = {name: _numbers(layers, reports) for name, (layers, reports) in networks.items()}
         circumstances = record.circumstances(flags.line("energy", arguments))
-        record.write(options.json, {**circumstances, "config": asdict(options), "networks": content})
+        record.write(options.json, {**circumstances, "samples": options.samples, "networks": content})
         terminal.say(f"numbers        {options.json}")
     if options.figure is not None:
         from rheobase.plots import energy
@@ -155,44 +155,50 @@ def _numbers(layers: "Sequence[Layer]", reports: "Sequence[Report]") -> dict[str
 
 
 def _print(name: str, layers: "Sequence[Layer]", reports: "Sequence[Report]", options: Options) -> None:
-    from rich.table import Table
-
     from rheobase.analysis.counts import firing_rate
 
     neurons = sum(layer.outputs for layer in layers if layer.kind == "neuron")
-    steps = max(layer.steps for layer in layers)
-    rate = firing_rate(layers)
-    terminal.say(f"{name}: {neurons:,} neurons, {steps:.4g} steps, {rate:.4f} spikes per neuron and step; per sample:")
-    table = Table(box=None)
+    steps, rate = max(layer.steps for layer in layers), firing_rate(layers)
+    terminal.say(f"{name}: {neurons:,} neurons, {steps:.4g} steps, {rate:.4f} spikes per neuron and step")
     small = f"int{options.bits}"
-    for header in ("convention", "ACs (M)", "MACs (M)", "energy (µJ)", "ReLU twin (µJ)", f"{small} twin (µJ)"):
-        table.add_column(header, justify="left" if header == "convention" else "right")
-    for header in ("break-even rate", f"to {small} twin", f"both {small}"):
-        table.add_column(header, justify="right")
+    headers = ("ACs M", "MACs M", "µJ", "ReLU µJ", f"{small} µJ", "r = ReLU", f"= {small}", f"both {small}")
+    rows = []
     for one in reports:
-        energies = one.energy, one.twin_energy, one.quantised_twin_energy
+        counted = one.acs / 1e6, one.macs / 1e6, one.energy, one.twin_energy, one.quantised_twin_energy
         rates = one.break_even, one.break_even_quantised, one.break_even_both_quantised
-        cells = [f"{one.acs / 1e6:.2f}", f"{one.macs / 1e6:.2f}", *(f"{value:.2f}" for value in energies)]
-        table.add_row(one.convention, *cells, *map(_rate, rates))
-    terminal.console.print(table)
+        rows.append((one.convention, *map(_number, counted), *map(_rate, rates)))
+    _table(("convention",), headers, rows)
     for one in reports if options.layers else ():
-        _print_layers(layers, one)
+        found = []
+        for layer, cost, energy in zip(layers, one.layers, one.layer_energies, strict=True):
+            if not energy:
+                continue
+            sees = "spikes" if layer.spiking else "numbers"
+            counted = _number(cost.acs / 1e6), _number(cost.macs / 1e6), _number(energy)
+            found.append((layer.name, layer.kind, sees, f"{layer.inputs:,}", f"{100 * layer.active:.2f}", *counted))
+        headers = ("inputs", "not 0 %", "ACs M", "MACs M", "µJ")
+        _table((f"layer, {one.convention}", "kind", "sees"), headers, found)
 
 
-def _print_layers(layers: "Sequence[Layer]", report: "Report") -> None:
+def _table(words: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, words to the left and numbers to the right; columns are never cut."""
     from rich.table import Table
 
-    table = Table(f"layer, {report.convention}", "kind", box=None)
-    for header in ("inputs", "not 0 (%)", "spikes", "ACs (M)", "MACs (M)", "energy (µJ)"):
-        table.add_column(header, justify="right")
-    for layer, cost, energy in zip(layers, report.layers, report.layer_energies, strict=True):
-        seen = [f"{layer.inputs:,}", f"{100 * layer.active:.2f}", "yes" if layer.spiking else "no"]
-        table.add_row(layer.name, layer.kind, *seen, f"{cost.acs / 1e6:.3f}", f"{cost.macs / 1e6:.3f}", f"{energy:.3f}")
-    terminal.console.print(table)
+    table = Table(box=None)
+    for header in (*words, *numbers):
+        table.add_column(header, justify="left" if header in words else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    terminal.console.print(table, width=200, crop=False)
+
+
+def _number(value: float) -> str:
+    """Four digits, and no exponent for what is large."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _rate(rate: float) -> str:
-    """A break-even rate in words where it is no rate."""
-    if not rate >= 0:
-        return "never" if rate < 0 else "–"
-    return "always below" if rate > 1 else f"{rate:.4f}"
+    """A break-even rate; `<0`: never, `>1`: whatever the rate."""
+    if not 0 <= rate <= 1:
+        return "<0" if rate < 0 else ">1" if rate > 1 else "–"
+    return f"{rate:.4f}"

@@ -44,7 +44,10 @@ def _bars(axes: "Axes", reports: Sequence[Report]) -> None:
         widths = [report.parts[part] for report in reports]
         axes.barh(rows, widths, 0.65, start, color=colour, hatch=hatch, edgecolor="white", label=label)
         start = [left + width for left, width in zip(start, widths, strict=True)]
-    style = {"linestyle": "none", "color": "black"}
-    axes.plot([r.twin_energy for r in reports], rows, marker="|", markersize=16, label="ReLU twin", **style)
-    axes.plot([r.quantised_twin_energy for r in reports], rows, marker="x", label="quantised ReLU twin", **style)
+    for label, marker, size, energies in (
+        ("ReLU twin", "|", 16, [report.twin_energy for report in reports]),
+        ("quantised ReLU twin", "x", 6, [report.quantised_twin_energy for report in reports]),
+    ):
+        axes.plot(energies, rows, marker=marker, markersize=size, linestyle="none", color="black", label=label)
+    axes.use_sticky_edges = False  # or the end of the longest bar would be the edge
     axes.set_xlim(left=0)
