@@ -11,14 +11,16 @@ if TYPE_CHECKING:
 
 STYLES = ("-", "--", "-.", ":")  # runs differ in style too, for those who do not see colours
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DOTS = 30  # of one run at most
 
 
 def training_history(runs: Mapping[str, tuple[Sequence[dict[str, Any]], Sequence[dict[str, Any]]]]) -> "Figure":
     """Loss, accuracy, firing rate and gradient norm over the epochs of several runs, a colour and a style each.
 
     runs: by label, the rows of logged steps (`epoch` a fraction, `loss`, `accuracy`, `firing_rate`, `gradient_norm`)
-    and the rows of epochs of a record. Lines are training batches, markers the validation set; without logged steps,
-    lines are the means of the epochs. Quantities that no run has leave their place empty and say so.
+    and the rows of epochs of a record. Lines are training batches, markers the validation set, at most 30 of them;
+    without logged steps, lines are the means of the epochs. Quantities that no run has leave their place empty and say
+    so.
     """
     made = figure(9, 6.2)
     loss, accuracy, rate, gradient = made.subplots(2, 2, sharex=True).flat
@@ -29,6 +31,7 @@ def training_history(runs: Mapping[str, tuple[Sequence[dict[str, Any]], Sequence
         _line(rate, steps or epochs, "firing_rate", style)
         _line(gradient, steps, "gradient_norm", style)
         dots = {"color": style["color"], "linestyle": "", "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
+        dots["markevery"] = -(-len(epochs) // DOTS) or 1
         _line(loss, epochs, "validation_loss", dots)
         _line(accuracy, epochs, "validation_accuracy", dots, 100)
     names = ("loss", "accuracy (%)", "spikes per neuron and step", "norm of the gradient")

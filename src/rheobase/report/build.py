@@ -27,6 +27,7 @@ def report(paths: Sequence[Path], *, run: bool = True, command: str = "") -> str
         "Spikes": network.spikes(measured),
         "Confusion": network.confusion(measured),
         "Gradients": network.gradients(measured),
+        "Energy": network.energy(measured),
         "Learned values": network.learned(measured),
         "Again": sections.again(sources),
     }

@@ -1,80 +1,54 @@
-"""What a report measures by running the network: predictions, activity, gradients, rasters, learned coefficients."""
+"""What a report measures by running a network: predictions, activity, gradients, energy, rasters, learned values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rheobase import data
+from rheobase.analysis import gradients
+from rheobase.analysis.activity import LayerActivity, Recorder
+from rheobase.analysis.counts import Meter
+from rheobase.analysis.energy import Report
+from rheobase.analysis.energy import report as energy_report
+from rheobase.analysis.energy_conventions import CONVENTIONS
 from rheobase.data import Batch, Samples, valid_steps
-from rheobase.layers import spiking_layers
 from rheobase.neurons.learned import learned
 from rheobase.report.source import Source
-from rheobase.training import FiringRate, Score, evaluate, objective, record_spikes, restore_task
+from rheobase.training import Score, evaluate, objective, record_spikes, restore_task
 from rheobase.training.task import Task
 
 SHOWN = 4  # samples in a raster
+FEW = 128  # test samples for what takes long or much memory, spread over the set
+AT_ONCE = 16  # of them
+BATCH = 32  # validation samples for gradients
 
-
-@dataclass(frozen=True)
-class LayerActivity:
-    """What one spiking layer did: spikes per neuron at every step [T], and of every neuron per step [neurons]."""
-
-    steps: Tensor
-    neurons: Tensor
+T = TypeVar("T")
+Or = T | str  # or the reason why it is not there
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What running a network showed.
+    """What running a network showed; what cannot be measured is the reason why.
 
-    `confusion` [label, prediction] counts test samples; `gradients` are norms (gradient, weights) by parameter;
-    `rasters` the labels of a few test samples and the spikes [T, samples, ...] of every layer for them; `learned` what
-    neurons learnt, by layer and name of the value.
+    `confusion` [label, prediction] counts test samples; `activity` and `gradients` are by layer, `energy` by
+    convention; `rasters` the labels of a few test samples and the spikes [T, samples, ...] of every layer for them;
+    `learned` what neurons learnt, by layer and name of the value.
     """
 
     task: Task
     score: Score
     confusion: Tensor
-    activity: dict[str, LayerActivity]
-    gradients: dict[str, tuple[float, float]]
+    activity: Or[dict[str, LayerActivity]]
+    gradients: Or[dict[str, gradients.Split]]
+    energy: Or[dict[str, Or[Report]]]
     rasters: tuple[list[int], dict[str, Tensor]]
     learned: dict[str, dict[str, Tensor]]
-
-
-class Activity(FiringRate):
-    """Counts spikes per layer, step and neuron. Steps after the end of a sequence do not count."""
-
-    def __init__(self, model: nn.Module):
-        super().__init__(model)
-        self._names: dict[nn.Module, str] = {module: name for name, module in spiking_layers(model).items()}
-        self._steps: dict[str, Tensor] = {}
-        self._alive: dict[str, Tensor] = {}
-        self._neurons: dict[str, Tensor] = {}
-
-    def layers(self) -> dict[str, LayerActivity]:
-        """The rates so far, by layer."""
-        found = {}
-        for name, neurons in self._neurons.items():
-            alive = self._alive[name].clamp(min=1)
-            found[name] = LayerActivity(self._steps[name] / (alive * len(neurons)), neurons / self._alive[name].sum())
-        return found
-
-    def _count(self, module: nn.Module, inputs: tuple, spikes: Tensor) -> None:
-        super()._count(module, inputs, spikes)
-        flat, name = spikes.detach().flatten(2), self._names[module]
-        alive = flat.new_ones(flat.shape[:2], dtype=torch.bool)
-        if self.lengths is not None:
-            alive = valid_steps(self.lengths, len(flat))
-        flat = flat * alive.unsqueeze(-1)
-        added = {"_steps": flat.sum((1, 2), dtype=torch.float64), "_alive": alive.sum(1, dtype=torch.float64)}
-        added["_neurons"] = flat.sum((0, 1), dtype=torch.float64)
-        for kind, values in added.items():
-            counts = getattr(self, kind)
-            counts[name] = _longer(counts.get(name, values.new_zeros(0).cpu()), values.cpu())
 
 
 def measure(source: Source) -> Measured:
@@ -87,48 +61,91 @@ def measure(source: Source) -> Measured:
     if not source.tested:
         raise ValueError("the run was not tested, as in a search, and a report does not look at the test set first.")
     task = restore_task(source.path)
-    activity = Activity(task.model)
-    confusion, summary = torch.zeros(0), objective(task.config.loss).summary
+    score, confusion = _scored(task)
+    spread = torch.linspace(0, len(task.test) - 1, min(FEW, len(task.test))).long()
+    few = task.test[spread]
+    return Measured(
+        task=task,
+        score=score,
+        confusion=confusion,
+        activity=_or_reason(_activity, task, few),
+        gradients=_or_reason(_gradients, task),
+        energy=_or_reason(_energy, task, few),
+        rasters=_rasters(task),
+        learned=learned(task.model),
+    )
 
-    def count(batch: Batch, readout: Tensor) -> None:
-        nonlocal confusion
+
+def _or_reason(make: Callable[..., T], *arguments: Any) -> T | str:
+    try:
+        return make(*arguments)
+    except (ValueError, TypeError) as error:
+        return str(error)
+
+
+def _scored(task: Task) -> tuple[Score, Tensor]:
+    """The test score, noise and all as in training, and the counts [label, prediction]."""
+    pairs: list[Tensor] = []
+    classes, summary = 0, objective(task.config.loss).summary
+
+    def keep(batch: Batch, readout: Tensor) -> None:
+        nonlocal classes
         classes = readout.shape[-1]
-        predicted = summary(readout, batch.lengths if task.config.mask_padding else None).argmax(1)
-        pairs = torch.bincount(batch.labels * classes + predicted, minlength=classes**2).view(classes, classes).cpu()
-        confusion = pairs if not len(confusion) else confusion + pairs
+        lengths = batch.lengths if task.config.mask_padding else None
+        pairs.append(batch.labels * classes + summary(readout, lengths).argmax(1))
 
-    score = evaluate(task, task.test, firing=activity, seen=count)
-    measured = activity.layers(), gradients(task), rasters(task), learned(task.model)
-    return Measured(task, score, confusion, *measured)
+    score = evaluate(task, task.test, seen=keep)
+    counts = torch.bincount(torch.cat(pairs).cpu(), minlength=classes**2)
+    return score, counts.view(classes, classes)
 
 
-def gradients(task: Task) -> dict[str, tuple[float, float]]:
-    """Norms of (gradient, weights) by parameter: loss of the first training batch, as stored, in evaluation mode."""
-    config = task.config
-    batch = _batch(task, task.train, range(min(config.batch, len(task.train))))
+def _activity(task: Task, samples: Samples) -> dict[str, LayerActivity]:
+    recorder: Any = Recorder(task.model)
+    evaluate(_at_once(task), samples, firing=recorder)
+    return recorder.layers
+
+
+def _energy(task: Task, samples: Samples) -> dict[str, Report | str]:
+    """The energy by every convention that can count this network."""
+    with _noise(task), Meter(task.model) as meter:
+        for start in range(0, len(samples), AT_ONCE):
+            batch = _batch(task, samples, range(start, min(start + AT_ONCE, len(samples))))
+            x = batch.sequence()
+            if task.config.mask_padding and batch.lengths is not None:
+                meter.valid = valid_steps(batch.lengths, len(x))
+            task.model(x)
+    layers = meter.layers()
+    return {name: _or_reason(energy_report, layers, convention) for name, convention in CONVENTIONS.items()}
+
+
+def _gradients(task: Task) -> dict[str, gradients.Split]:
+    """Of the loss on some validation samples, in evaluation mode and float32."""
+    config, goal = task.config, objective(task.config.loss, task.config.loss_options)
+    batch = _batch(task, task.validation, range(min(BATCH, len(task.validation))))
     lengths = batch.lengths if config.mask_padding else None
-    task.model.eval().zero_grad()
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
-        torch.manual_seed(config.seed)
-        objective(config.loss, config.loss_options).loss(task.model(batch.sequence()), batch.labels, lengths).backward()
-    found = {}
-    for name, parameter in task.model.named_parameters():
-        if parameter.grad is not None:
-            found[name] = (parameter.grad.norm().item(), parameter.detach().norm().item())
-    task.model.zero_grad()
-    return found
+    task.model.eval()
+    with _noise(task):
+        found = gradients.layers(task.model, lambda: goal.loss(task.model(batch.sequence()), batch.labels, lengths))
+        return {name: gradients.split(layer) for name, layer in found.items()}
 
 
 @torch.no_grad()
-def rasters(task: Task) -> tuple[list[int], dict[str, Tensor]]:
-    """Labels, and spikes [T, samples, ...] by layer, of the first test sample of each of a few classes."""
+def _rasters(task: Task) -> tuple[list[int], dict[str, Tensor]]:
+    """The first test sample of each of a few classes."""
     labels = task.test.labels
     first = [int((labels == label).nonzero()[0]) for label in labels.unique()[:SHOWN]]
     batch = _batch(task, task.test, first)
     task.model.eval()
+    with _noise(task):
+        return batch.labels.tolist(), record_spikes(task.model, batch.sequence())
+
+
+@contextlib.contextmanager
+def _noise(task: Task) -> Iterator[None]:
+    """The noise of the config's seed, without a trace in torch's generators."""
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(task.config.seed)
-        return batch.labels.tolist(), record_spikes(task.model, batch.sequence())
+        yield
 
 
 def _batch(task: Task, samples: Samples, indices: Sequence[int]) -> Batch:
@@ -136,7 +153,6 @@ def _batch(task: Task, samples: Samples, indices: Sequence[int]) -> Batch:
     return task.place(next(data.batches(chosen, task.encode, len(chosen))))
 
 
-def _longer(a: Tensor, b: Tensor) -> Tensor:
-    """The sum of two counts by step, the shorter one filled up with zeros."""
-    size = max(len(a), len(b))
-    return nn.functional.pad(a, (0, size - len(a))) + nn.functional.pad(b, (0, size - len(b)))
+def _at_once(task: Task) -> Task:
+    """The task with smaller batches, which need less memory."""
+    return replace(task, config=task.config.but(evaluation_batch=AT_ONCE))

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rheobase import plots
 from rheobase.plots.figure import data_uri
-from rheobase.report.measure import Measured
-from rheobase.report.page import Markup, joined, missing, note, picture, pictures, table, tag
+from rheobase.report.measure import BATCH, FEW, Measured
+from rheobase.report.page import Markup, joined, missing, note, picture, side_by_side, table, tag
 
 Found = Mapping[str, Measured | str]
 NEURONS = 200  # of a layer in a raster
-BUSY = 0.5  # spikes per step
 
 
 def activity(found: Found) -> Markup:
-    """Firing rate of every layer at every step, and how it is spread over the neurons."""
-    text = f"Measured on the test set. Silent: no spike at all. Busy: spikes at more than {BUSY:.0%} of all steps."
-    return joined([note(text), _each(found, _activity)])
+    """What every layer does: over layers, over steps, and in numbers."""
+    text = f"Measured on {FEW} test samples spread over the set (all where there are fewer)."
+    networks, parts = _ready(found, "activity")
+    if networks:
+        layers = picture(data_uri(plots.activity_layers(networks)), "Activity over the layers, first layer left.", True)
+        steps = picture(data_uri(plots.activity_steps(networks)), "Firing rate of every layer at every step.", True)
+        parts = [layers, steps, _each(networks, lambda _, one: _activity(one)), *parts]
+    return joined([note(text), *parts])
 
 
-def _activity(label: str, one: Measured) -> Markup:
-    if not one.activity:
-        return missing("the network has no layer with spikes at time steps.")
-    steps = {name: layer.steps for name, layer in one.activity.items()}
-    uri = data_uri(plots.layers_over_time(steps, "spikes per neuron and step", label))
+def _activity(layers: Mapping[str, Any]) -> Markup:
     rows = []
-    for name, layer in one.activity.items():
-        rate = layer.neurons
-        shares = (float((rate == 0).double().mean()), float((rate > BUSY).double().mean()))
-        cells = [name, f"{len(rate):,}", f"{float(rate.mean()):.4f}", *(f"{share:.1%}" for share in shares)]
-        rows.append(("", cells))
-    shown = table(("layer", "neurons", "spikes per neuron and step", "silent", "busy"), rows, numbers=True)
-    return joined([picture(uri, f"{label}: firing rate of every layer over the steps."), shown])
+    for name, layer in layers.items():
+        shares = [f"{share:.1%}" for share in (layer.silent, layer.continuous, layer.overactive)]
+        rows.append(("", [name, f"{layer.neurons:,}", f"{layer.rate:.4f}", *shares]))
+    return table(("layer", "neurons", "firing rate", "silent", "busy", "u > 2θ"), rows, numbers=True)
 
 
 def spikes(found: Found) -> Markup:
@@ -52,10 +51,11 @@ def _spikes(label: str, one: Measured) -> Markup:
     for layer in dict.fromkeys((next(iter(layers)), next(reversed(layers)))):
         flat = layers[layer].flatten(2)
         chosen = torch.linspace(0, flat.shape[2] - 1, min(NEURONS, flat.shape[2])).round().long()
-        axes = plots.raster(flat[:, :, chosen], names)
+        made = plots.raster(flat[:, :, chosen], names).figure
         part = f"{len(chosen)} of {flat.shape[2]:,} neurons" if len(chosen) < flat.shape[2] else "all neurons"
-        shown.append(picture(data_uri(axes.figure, "png"), f"{label}, layer {layer}: {part}, one sample per class."))  # type: ignore[arg-type]
-    return pictures(shown)
+        caption = f"{label}, layer {layer}: {part}, one sample of each class below."
+        shown.append(picture(data_uri(made, "png"), caption))  # type: ignore[arg-type]
+    return joined(shown)
 
 
 def confusion(found: Found) -> Markup:
@@ -66,7 +66,7 @@ def confusion(found: Found) -> Markup:
 def _confusion(label: str, one: Measured) -> Markup:
     counts, names = one.confusion, [_class(one, number) for number in range(len(one.confusion))]
     right, total = int(counts.diagonal().sum()), int(counts.sum())
-    caption = f"{label}: {right:,} of {total:,} test samples right ({right / total:.2%}). Rows are labels."
+    caption = f"{label}: {right:,} of {total:,} test samples right ({right / total:.2%})."
     shown = picture(data_uri(plots.confusion_matrix(counts, names)), caption)
     wrong = counts.clone().fill_diagonal_(0).flatten()
     worst = [divmod(int(place), len(counts)) for place in wrong.argsort(descending=True, stable=True)[:5]]
@@ -76,17 +76,49 @@ def _confusion(label: str, one: Measured) -> Markup:
 
 
 def gradients(found: Found) -> Markup:
-    """Norms of the gradient by parameter, on one batch."""
-    text = "Of the loss of the first batch of training samples, without augmentation, in evaluation mode."
-    return joined([note(text), _each(found, _gradients)])
+    """What reaches the currents of every layer at every step, on one batch."""
+    text = f"dL/dx of every layer's currents, on {BATCH} validation samples in evaluation mode; temporal is what comes"
+    networks, parts = _ready(found, "gradients")
+    if networks:
+        uri = data_uri(plots.gradient_parts(networks))
+        shown = picture(uri, "Gradients over the steps, first layer on top.", wide=True)
+        parts = [shown, _each(networks, lambda _, one: _gradients(one)), *parts]
+    return joined([note(f"{text} through the states, and has vanished where it is exactly 0."), *parts])
 
 
-def _gradients(label: str, one: Measured) -> Markup:
-    rows = [
-        ("", (name, f"{gradient:.3g}", f"{weights:.3g}", f"{gradient / weights:.3g}" if weights else "–"))
-        for name, (gradient, weights) in one.gradients.items()
-    ]
-    return table(("parameter", "norm of the gradient", "norm of the weights", "ratio"), rows, numbers=True)
+def _gradients(layers: Mapping[str, Any]) -> Markup:
+    rows = []
+    for name, one in layers.items():
+        inner = one.temporal[:-1].norm() / one.whole[:-1].norm().clamp(min=1e-30)  # the last step has no future
+        cells = (f"{float(one.whole.norm()):.3g}", f"{float(inner):.3g}", f"{float(one.vanished[:-1].mean()):.1%}")
+        rows.append(("", (name, *(cells if len(one.whole) > 1 else (cells[0], "–", "–")))))
+    return table(("layer", "norm", "temporal / whole", "vanished"), rows, numbers=True)
+
+
+def energy(found: Found) -> Markup:
+    """Operations and energy by every published way to count, beside the twins without spikes."""
+    text = f"On {FEW} test samples, 45 nm; conventions cannot be compared with each other (docs/energy.md)."
+    networks, parts = _ready(found, "energy")
+    counted = {label: [one for one in each.values() if not isinstance(one, str)] for label, each in networks.items()}
+    kinds = {tuple(one.convention for one in reports) for reports in counted.values()}
+    if len(kinds) == 1 and kinds != {()}:
+        made = plots.energy(counted, "")
+        parts.insert(0, picture(data_uri(made), "Energy per sample, and that of the twins.", wide=True))
+    return joined([note(text), *parts, _each(networks, lambda _, one: _energy(one))])
+
+
+def _energy(reports: Mapping[str, Any]) -> Markup:
+    rows = []
+    for name, one in reports.items():
+        if isinstance(one, str):
+            rows.append(("", (name, f"not counted: {one}")))
+            continue
+        rate = one.break_even
+        shown = "–" if math.isnan(rate) else "never" if rate < 0 else "any" if rate > 1 else f"{rate:.3f}"
+        numbers = (one.acs / 1e6, one.macs / 1e6, one.energy, one.twin_energy)
+        rows.append(("", (name, *(f"{number:,.4g}" for number in numbers), shown)))
+    heads = ("convention", "ACs (M)", "MACs (M)", "µJ per sample", "ReLU twin (µJ)", "cheaper below rate")
+    return table(heads, rows, numbers=True)
 
 
 def learned(found: Found) -> Markup:
@@ -108,7 +140,7 @@ def _learned(label: str, one: Measured) -> Markup:
         for quantity, layers in by_quantity.items()
     ]
     shown = table(("layer", "value", "entries", "mean", "deviation", "smallest", "largest"), rows, numbers=True)
-    return joined([pictures(drawn), shown])
+    return joined([side_by_side(drawn), shown])
 
 
 def _summary(value: Tensor) -> list[str]:
@@ -121,11 +153,22 @@ def _class(one: Measured, number: int) -> str:
     return one.task.class_names[number] if one.task.class_names else str(number)
 
 
-def _each(found: Found, make: Callable[[str, Measured], Markup]) -> Markup:
+def _ready(found: Found, part: str) -> tuple[dict[str, Any], list[Markup]]:
+    """That part of every run that has it, by label, and the reasons of the others."""
+    networks, reasons = {}, []
+    for label, one in found.items():
+        value = one if isinstance(one, str) else getattr(one, part)
+        if isinstance(value, str):
+            reasons.append(missing(f"{label}: {value}" if len(found) > 1 else value))
+        else:
+            networks[label] = value
+    return networks, reasons
+
+
+def _each(found: Mapping[str, Any], make: Callable[[str, Any], Markup]) -> Markup:
     """The part of every run under its name, or the reason why it is missing."""
     parts = []
     for label, one in found.items():
-        if len(found) > 1:
-            parts.append(tag("h3", label))
-        parts.append(missing(one) if isinstance(one, str) else make(label, one))
-    return joined(parts)
+        head = tag("h3", label) if len(found) > 1 else Markup("")
+        parts.append(joined([head, missing(one) if isinstance(one, str) else make(label, one)]))
+    return side_by_side(parts) if len(found) > 1 else joined(parts)

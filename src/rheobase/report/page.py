@@ -27,9 +27,10 @@ tbody th { font-weight: normal; white-space: nowrap; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 tr.differs > * { background: #fff3c4; font-weight: 600; }
 tr.group > * { background: #f1f1f1; font-weight: 600; }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem; }
-figure { margin: .6rem 0; flex: 1 1 22rem; min-width: 0; max-width: 100%; }
-figure.wide { flex-basis: 100%; }
+.side { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); gap: 0 1.5rem; }
+.side > * { min-width: 0; }
+figure { margin: .6rem 0; max-width: 38rem; }
+figure.wide { max-width: 100%; }
 img { width: 100%; height: auto; display: block; }
 figcaption { font-size: .88rem; color: #444; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f5f5; padding: .6rem .8rem; font-size: .88rem; }
@@ -87,9 +88,9 @@ def picture(uri: str, caption: str, wide: bool = False) -> Markup:
     return tag("figure", image, tag("figcaption", caption), class_="wide" if wide else "")
 
 
-def pictures(found: Iterable[Markup]) -> Markup:
-    """Figures side by side where there is room."""
-    return tag("div", *found, class_="figures")
+def side_by_side(parts: Iterable[Markup]) -> Markup:
+    """Parts beside each other where there is room."""
+    return tag("div", *(tag("div", part) for part in parts), class_="side")
 
 
 def document(title: str, sections: dict[str, Markup], foot: str) -> str:

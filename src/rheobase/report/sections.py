@@ -8,12 +8,12 @@ from typing import Any
 from rheobase import plots
 from rheobase.analysis.intervals import over_seeds, wilson
 from rheobase.plots.figure import data_uri
-from rheobase.report.page import Markup, joined, missing, note, paragraph, picture, table, tag
+from rheobase.report.page import Markup, joined, missing, note, paragraph, picture, side_by_side, table, tag
 from rheobase.report.source import Source
 from rheobase.training.config import GROUPS
 
 POINTS = 100  # of a learning curve; more are averaged
-HEADS = ("run", "test accuracy", "95 % interval", "loss", "spikes per neuron and step", "parameters", "epochs", "time")
+HEADS = ("run", "test accuracy", "95 % interval", "loss", "firing rate", "parameters", "epochs", "time")
 
 
 def title(sources: Sequence[Source]) -> str:
@@ -36,8 +36,9 @@ def result(sources: Sequence[Source]) -> Markup:
         uri = data_uri(plots.scores(shown, "test accuracy (%)"))  # type: ignore[arg-type]
         parts.append(picture(uri, "Test accuracy of every run with its 95 % interval."))
     if tested:
-        text = "The interval of a run (Wilson's) is for other test samples of the same kind"
-        parts.append(note(f"{text}{', that of several seeds (Student’s) for other seeds' if groups else ''}."))
+        text = "Intervals of a run (Wilson's) are for other test samples of the same kind"
+        seeds = "; those of a mean (Student's) are for other seeds, with the deviation over these behind ±"
+        parts.append(note(f"{text}{seeds if groups else ''}. Firing rate: spikes per neuron and step."))
     return joined(parts)
 
 
@@ -62,21 +63,22 @@ def training(sources: Sequence[Source]) -> Markup:
 
 
 def config(sources: Sequence[Source]) -> Markup:
-    """Every field of the config; where runs differ, the row is marked, and stands first."""
-    heads = ["field", *(one.label for one in sources)]
+    """Every field of the config: first what differs between runs, marked, then what they share."""
+    groups = {group.__name__.removesuffix("Settings"): list(group.__dataclass_fields__) for group in GROUPS}
+    known = {name for fields in groups.values() for name in fields}
+    groups["Unknown to this version"] = sorted({name for one in sources for name in one.config} - known)
+    differing = [name for fields in groups.values() for name in fields if _differs(sources, name)]
     parts = []
-    names = {group.__name__.removesuffix("Settings"): list(group.__dataclass_fields__) for group in GROUPS}
-    known = {name for fields in names.values() for name in fields}
-    others = sorted({name for one in sources for name in one.config} - known)
-    differing = [name for fields in [*names.values(), others] for name in fields if _differs(sources, name)]
     if differing:
-        parts += [tag("h3", "Differences"), table(heads, (_config_row(sources, name) for name in differing))]
+        rows = [("differs", [f"{name} ≠", *(_text(one.config.get(name)) for one in sources)]) for name in differing]
+        parts += [tag("h3", "Differences"), table(("field", *(one.label for one in sources)), rows)]
     elif len(sources) > 1:
         parts.append(paragraph("All runs have the same config."))
-    for group, fields in {**names, "Unknown to this version": others}.items():
-        if fields:
-            parts += [tag("h3", group), table(heads, (_config_row(sources, name) for name in fields))]
-    return joined(parts)
+    shared = []
+    for heading, fields in groups.items():
+        rows = [("", (name, _text(sources[0].config.get(name)))) for name in fields if name not in differing]
+        shared += [joined([tag("h3", heading), table(("field", "value"), rows)])] if rows else []
+    return joined([*parts, side_by_side(shared)])
 
 
 def again(sources: Sequence[Source]) -> Markup:
@@ -161,7 +163,7 @@ def _result_row(one: Source) -> list[str]:
 
 def _group_row(group: Sequence[Source]) -> list[str]:
     accuracy, deviation, reach = over_seeds([one.record["test"]["accuracy"] for one in group])
-    cells = [f"mean of {len(group)} seeds: {_name(group[0])}", f"{accuracy:.2%} ± {100 * deviation:.2f}"]
+    cells = [f"mean of {len(group)} seeds", f"{accuracy:.2%} ± {100 * deviation:.2f}"]
     cells.append(f"{accuracy - reach:.2%} to {accuracy + reach:.2%}")
     for key in ("loss", "firing_rate"):
         values = [one.record["test"].get(key) for one in group]
@@ -185,18 +187,8 @@ def _groups(sources: Sequence[Source]) -> list[list[Source]]:
     return list(found.values())
 
 
-def _name(one: Source) -> str:
-    options = "".join(f":{name}={value}" for name, value in one.config["neuron_options"].items())
-    return f"{one.config['neuron']}{options}"
-
-
 def _differs(sources: Sequence[Source], name: str) -> bool:
     return len({repr(one.config.get(name)) for one in sources}) > 1
-
-
-def _config_row(sources: Sequence[Source], name: str) -> tuple[str, list[str]]:
-    mark = _differs(sources, name)
-    return "differs" if mark else "", [f"{name} ≠" if mark else name, *(_text(one.config.get(name)) for one in sources)]
 
 
 def _text(value: Any) -> str:
