@@ -70,7 +70,7 @@ def counts(neuron: str, side: int) -> dict[str, float]:
 
 
 def loading(side: int, images: int = 48) -> dict:
-    """Processor seconds to decode a JPEG of 500x375 and cut a random part, as in training: mean over `images`."""
+    """Processor seconds to decode a JPEG of 500x375 and resize its centre: mean over `images`."""
     from PIL import Image
 
     from rheobase.data.images import ImageFiles
@@ -81,7 +81,7 @@ def loading(side: int, images: int = 48) -> dict:
         names = [f"{k}.jpg" for k in range(images)]
         for name in names:
             picture.save(f"{folder}/{name}", quality=90)
-        files = ImageFiles(pathlib.Path(folder), np.array([name.encode() for name in names]), side, None)
+        files = ImageFiles(pathlib.Path(folder), np.array([name.encode() for name in names]), side, side * 8 // 7)
         start = time.process_time()
         files.read()
         seconds = (time.process_time() - start) / images

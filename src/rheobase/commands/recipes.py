@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
     found = list(results.records(options.results))
     if options.name:
         config = recipes.recipe(options.name)
-        _details(options.name, config, recipes.DEEP.get(options.name), found)
+        _details(options.name, config, found)
     else:
         _list(found)
     return 0
@@ -40,38 +40,37 @@ def _list(found: list[dict[str, Any]]) -> None:
     from rheobase.training import results
 
     table = Table(box=None)
-    for heading in ("recipe", "data", "network", "neuron", "published %", "measured here %"):
+    table.add_column("recipe", no_wrap=True)
+    for heading in ("data", "network", "neuron", "published %", "measured here %"):
         table.add_column(heading, overflow="fold")
     for name in recipes.names():
         config = recipes.recipe(name)
-        deep = recipes.DEEP.get(name)
         ours = [one for one in found if one["config"].get("recipe") == name and results.same(one, config)]
-        published = _headline(deep, config) if deep else ""
-        table.add_row(name, config.data, config.model, config.neuron, published, results.summary(ours))
+        published = [f"{_percent(cell.accuracy)} ({cell.source})" for cell in recipes.published(name)[:1]]
+        table.add_row(name, config.data, config.model, config.neuron, *(published or [""]), results.summary(ours))
     terminal.console.print(table)
     terminal.say("\n`rheobase recipes NAME` shows every number, `rheobase study` what was trained in small here.")
 
 
-def _headline(deep: Any, config: Any) -> str:
-    """The published number of the recipe as it stands."""
-    cell = next((cell for cell in deep.cells if cell.config(config) == config), deep.cells[0])
-    return f"{'?' if cell.accuracy is None else f'{cell.accuracy:.2f}'} ({cell.source})"
+def _percent(accuracy: float | None) -> str:
+    return "?" if accuracy is None else f"{accuracy:.2f}"
 
 
-def _details(name: str, config: Any, deep: Any, found: list[dict[str, Any]]) -> None:
+def _details(name: str, config: Any, found: list[dict[str, Any]]) -> None:
+    from rheobase import recipes
     from rheobase.training import results
 
     terminal.say(f"{name}: {config.model} with {config.neuron} on {config.data}, {config.epochs} epochs")
     terminal.say(
         f"{config.optimizer} {config.learning_rate:g}, batch {config.batch}, loss {config.loss}, seed {config.seed}"
     )
-    if deep is None:
+    cells = recipes.published(name)
+    for cell in cells:
+        ours = results.summary([one for one in found if results.same(one, cell.config(config))])
+        published = _percent(cell.accuracy)
+        terminal.say(f"{cell.source:34s} published {published:>6s}  measured {ours or '-':>8s}  {cell.command(name)}")
+    if not cells:
         ours = results.summary([one for one in found if results.same(one, config)])
         terminal.say(f"measured here: {ours or 'nothing yet'}\nrheobase train {name}")
-        return
-    for cell in deep.cells:
-        ours = results.summary([one for one in found if results.same(one, cell.config(config))])
-        published = "?" if cell.accuracy is None else f"{cell.accuracy:.2f}"
-        terminal.say(f"{cell.source:34s} published {published:>6s}  measured {ours or '-':>8s}  {cell.command(name)}")
-    if deep.also:
-        terminal.say(f"also: {deep.also}")
+    if name in recipes.DEEP and recipes.DEEP[name].also:
+        terminal.say(f"also: {recipes.DEEP[name].also}")
