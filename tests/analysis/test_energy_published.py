@@ -36,9 +36,16 @@ def one_step(data: str) -> tuple[Layer, ...]:
 def layers(data: str, neuron: str, steps: int, rate: float = 0.1) -> list[Layer]:
     """As if an image had been shown `steps` times, or so many frames had come; with this neuron in every place."""
     image, cell = DATA[data][2] == 3, rb.neurons.create(neuron)
-    changed = {"steps": float(steps), "neuron": None}
-    counted = [replace(one, **changed, repeated=image and not one.driven) for one in one_step(data)]
-    return uniform([replace(one, neuron=cell) if one.kind == "neuron" else one for one in counted], rate)
+    counted = [
+        replace(
+            one,
+            steps=float(steps),
+            repeated=image and not one.driven,
+            neuron=cell if one.kind == "neuron" else None,
+        )
+        for one in one_step(data)
+    ]
+    return uniform(counted, rate)
 
 
 def millions(value: float, digits: int) -> float:
