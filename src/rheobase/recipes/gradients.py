@@ -53,7 +53,7 @@ def rows(recipe: str) -> Config:
         loss="last_step",
         epochs=20,
         batch=32,
-        learning_rate=3e-3,
+        learning_rate=1e-2,
         select="last",
     )
 
