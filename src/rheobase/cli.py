@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from rheobase.commands import (
+    activity,
     bench,
     check,
     compare,
@@ -15,6 +16,7 @@ from rheobase.commands import (
     doctor,
     energy,
     evaluate,
+    gradients,
     landscape,
     recipes,
     report,
@@ -36,6 +38,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "study": study.run,
     "sweep": sweep.run,
     "landscape": landscape.run,
+    "activity": activity.run,
+    "gradients": gradients.run,
     "energy": energy.run,
     "data": data.run,
     "show": show.run,

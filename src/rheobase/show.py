@@ -9,12 +9,13 @@ import pathlib
 
 import torch
 
-from rheobase import neurons
+from rheobase import neurons, surrogate
 from rheobase.fuse import cpu, gpu, gpu_source
 from rheobase.fuse.launch import DTYPES
 from rheobase.fuse.trace import Graph, Node, Program
 from rheobase.names import unknown
 from rheobase.neurons import Neuron
+from rheobase.training import Config
 
 SIGNS = {
     "add": "{0} + {1}", "sub": "{0} − {1}", "mul": "{0} · {1}", "div": "{0} / {1}", "neg": "−{0}",
@@ -55,6 +56,21 @@ def load(name: str, **options) -> Neuron:
     kind = maker(name)
     known = inspect.signature(kind).parameters
     return kind(**{key: value for key, value in {"steps": 4, **options}.items() if key in known})
+
+
+def from_spec(spec: str, steps: int) -> Neuron:
+    """A neuron written as `name:option=value:option=value`; `steps` goes to those that are made for a number of steps.
+
+    Errors: ValueError and TypeError for unknown names and options.
+    """
+    parts = spec.split(":")
+    name = ":".join(part for part in parts if "=" not in part)  # FILE.py:CLASS has a colon of its own
+    written = Config().with_neuron(":".join(["spec", *(part for part in parts if "=" in part)])).neuron_options
+    options = {key: surrogate.from_text(str(value)) if key == "surrogate" else value for key, value in written.items()}
+    kind = maker(name)
+    needed = inspect.signature(kind).parameters.get("steps")
+    made_for = {"steps": steps} if needed is not None and needed.default in (needed.empty, None) else {}
+    return kind(**{**made_for, **options})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,6 +76,8 @@ def test_autocorrelation_of_a_periodic_train_and_of_noise():
     d = torch.tensor([0.8, -0.2, -0.2, -0.2, -0.2])  # the train without its mean
     near = (d[0] * d[1] * 2 + 3 * d[1] ** 2) / (d**2).sum()
     assert found[1:5].tolist() == pytest.approx([float(near)] * 4, abs=0.01)
+    cut = autocorrelation(train("1000010000100"), 5)
+    assert cut[5] == pytest.approx(1.0) and cut.abs().max() <= 1 + 1e-9, "whole periods are not needed"
     t = torch.arange(400, dtype=torch.float64)
     wave = autocorrelation(torch.cos(2 * math.pi * t / 20), 20)
     assert wave.tolist() == pytest.approx([math.cos(2 * math.pi * k / 20) for k in range(21)], abs=0.02)

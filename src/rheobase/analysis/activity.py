@@ -50,8 +50,8 @@ class LayerActivity:
         self._add_potentials(record, valid)
         for name, signal in record.items():
             if name not in NO_SIGNAL:
-                found = products(signal, self.lags, valid)
-                self._add(**{f"products of {name}": found.sums, f"pairs of {name}": found.pairs})
+                found = products(signal, self.lags, valid)._asdict()
+                self._add(**{f"{part} of {name}": value for part, value in found.items()})
 
     def _add(self, **values: Tensor) -> None:
         for name, value in values.items():
@@ -144,9 +144,9 @@ class LayerActivity:
     @property
     def autocorrelation(self) -> dict[str, Tensor]:
         """By state, `u`, `s` (and `p`): [lags + 1]."""
-        names = [name.removeprefix("pairs of ") for name in self._sums if name.startswith("pairs of ")]
-        sums = {name: (self._sums[f"products of {name}"], self._sums[f"pairs of {name}"]) for name in names}
-        return {name: Products(*found).correlation() for name, found in sums.items()}
+        names = [name.removeprefix("both of ") for name in self._sums if name.startswith("both of ")]
+        parts = {name: (self._sums[f"{part} of {name}"] for part in Products._fields) for name in names}
+        return {name: Products(*found).correlation() for name, found in parts.items()}
 
     def numbers(self) -> dict[str, Any]:
         """Everything as plain numbers, for records."""

@@ -38,31 +38,36 @@ def variation(found: Intervals) -> Tensor:
 
 
 class Products(NamedTuple):
-    """Sums of products of a signal with itself `lag` steps later, and how many pairs went into each: [lags + 1]."""
+    """Sums over pairs (t, t + lag) of the product of a signal's values, and of their squares: [lags + 1] each.
 
-    sums: Tensor
-    pairs: Tensor
+    Those of several batches add up.
+    """
+
+    both: Tensor
+    earlier: Tensor
+    later: Tensor
 
     def correlation(self) -> Tensor:
-        """The autocorrelation by lag, 1 at lag 0; not a number for a constant signal."""
-        covariance = self.sums / self.pairs
-        return covariance / covariance[0]
+        """The autocorrelation by lag, in −1 to 1 and 1 at lag 0; not a number for a constant signal."""
+        return self.both / (self.earlier * self.later).sqrt()
 
 
 def products(x: Tensor, lags: int, valid: Tensor | None = None) -> Products:
-    """What the autocorrelation of signals is made of; the products of several batches add up.
+    """What the autocorrelation of signals is made of.
 
-    Math: `Σ_t (x[t] − μ)(x[t+k] − μ)` over all trains, μ the mean of each train; pairs that reach beyond the end do not
-    count, so that a signal of period P has correlation 1 at lag P where T is a multiple of P.
+    Math: `Σ d[t] d[t+k]`, `Σ d[t]²`, `Σ d[t+k]²` over the pairs of all trains, d = x − the mean of each train. A signal
+    of period P has correlation 1 at lag P.
     Shapes: x [T, ...]; valid [T, B], true where a step counts, for x [T, B, ...]; a train's valid steps come first.
     """
     T = x.shape[0]
     kept = torch.ones_like(x) if valid is None else valid.reshape(*valid.shape, *[1] * (x.dim() - 2)).expand_as(x)
     kept = kept.to(x.dtype)
     d = (x - (x * kept).sum(0) / kept.sum(0)) * kept
-    near = [(d[: T - k] * d[k:], kept[: T - k] * kept[k:]) for k in range(min(lags, T - 1) + 1)]
-    sums, pairs = ([part.sum(dtype=torch.float64) for part in parts] for parts in zip(*near, strict=True))
-    return Products(torch.stack(sums), torch.stack(pairs))
+    rows = []
+    for k in range(min(lags, T - 1) + 1):
+        early, late = d[: T - k] * kept[k:], d[k:]
+        rows.append(torch.stack([part.sum(dtype=torch.float64) for part in (early * late, early**2, late**2)]))
+    return Products(*torch.stack(rows, 1))
 
 
 def autocorrelation(x: Tensor, lags: int, valid: Tensor | None = None) -> Tensor:

@@ -1,0 +1,164 @@
+"""`rheobase activity`: what the neurons of trained networks do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from rheobase.commands import flags, terminal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEGEND = """rate: spikes per neuron and step; in %: active more than half of the time, potential above twice the
+threshold, silent on all samples, potential inside the surrogate's support; ISI: mean interval in steps"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `rheobase activity` looks at."""
+
+    sources: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of runs, records (.json) or weights (.safetensors), drawn side by side."""
+    part: Literal["validation", "test", "train"] = "validation"
+    """Samples that the network sees."""
+    samples: int | None = None
+    """Only the first so many of them; none: all."""
+    batch: int | None = None
+    """Samples at once; none: as in evaluations. Smaller batches need less memory and change nothing."""
+    lags: int = 20
+    """Longest lag of the autocorrelation, in time steps."""
+    out: Path | None = None
+    """Folder of figures and numbers; default: beside the first source."""
+
+
+def run(arguments: list[str]) -> int:
+    """Show rates, silence, intervals and potentials per layer: `rheobase activity SOURCE [SOURCE ...] --out FOLDER`."""
+    from rheobase.plots.figure import save
+    from rheobase.training import record
+
+    options = flags.parse(Options, arguments, "activity")
+    if not options.sources or options.lags < 1 or (options.samples or 1) < 1 or (options.batch or 1) < 1:
+        raise ValueError("activity: needs at least one source; lags, samples and batch of 1 or more.")
+    labels = _labels(options.sources)
+    found = {label: Network(source, options) for label, source in zip(labels, options.sources, strict=True)}
+    folder = options.out or _beside(options.sources[0])
+    for label, network in found.items():
+        _print(label, network)
+    content = record.circumstances(flags.line("activity", arguments))
+    content["networks"] = {label: network.numbers() for label, network in found.items()}
+    record.write(folder / "activity.json", content)
+    terminal.say(f"numbers        {folder / 'activity.json'}")
+    try:
+        for name, made in _figures(found):
+            terminal.say(f"picture        {save(made, folder / f'{name}.png')}")
+    except ModuleNotFoundError as error:
+        terminal.say(f"no picture: {error}")
+    return 0
+
+
+class Network:
+    """A trained network, and what its layers did on the samples."""
+
+    def __init__(self, source: Path, options: Options):
+        import torch
+
+        from rheobase import training
+        from rheobase.analysis.activity import Recorder, weight_norms
+
+        change = {} if options.batch is None else {"evaluation_batch": options.batch}
+        self.source = source
+        self.task = training.restore_task(source, lambda config: config.but(**change))
+        samples = getattr(self.task, options.part)
+        samples = samples if options.samples is None else samples[torch.arange(min(options.samples, len(samples)))]
+        recorder: Any = Recorder(self.task.model, options.lags)
+        self.score = training.evaluate(self.task, samples, firing=recorder)
+        self.layers, self.flips, self.samples = recorder.layers, recorder.flips, f"{len(samples)} of {options.part}"
+        self.weights = weight_norms(self.task.model)
+        self.learned = list(self._history())
+
+    def _history(self) -> Iterator[tuple[int, Any]]:
+        """(epoch, learned values): before training, after each epoch that the record tells, else with these weights."""
+        from rheobase import training
+        from rheobase.neurons.learned import learned, summary
+
+        now = summary(learned(self.task.model))
+        if not now:
+            return
+        yield 0, summary(learned(training.prepare(self.task.config).model))
+        epochs = _record(self.source).get("epochs", [])
+        rows = [(row["epoch"], row["learned"]) for row in epochs if "learned" in row]
+        yield from rows or [(_record(self.source).get("best_epoch", 1), now)]
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything, for the record."""
+        return {
+            "source": str(self.source),
+            "samples": self.samples,
+            "score": vars(self.score),
+            "flips": self.flips,
+            "layers": {name: layer.numbers() for name, layer in self.layers.items()},
+            "weight_norms": self.weights,
+            "learned": [{"epoch": epoch, "values": values} for epoch, values in self.learned],
+        }
+
+
+def _figures(found: dict[str, Network]) -> Iterator[tuple[str, "Figure"]]:
+    from rheobase import plots
+
+    layers = {label: network.layers for label, network in found.items()}
+    yield "layers", plots.activity_layers(layers)
+    yield "steps", plots.activity_steps(layers)
+    yield "potentials", plots.activity_potentials(layers)
+    yield "intervals", plots.activity_intervals(layers)
+    yield "autocorrelation", plots.activity_autocorrelations(layers)
+    yield "weights", plots.activity_weights({label: network.weights for label, network in found.items()})
+    learned = {label: network.learned for label, network in found.items() if network.learned}
+    if learned:
+        yield "learned", plots.learned_over_layers(learned)
+
+
+def _print(label: str, network: Network) -> None:
+    from rich.table import Table
+
+    columns = {
+        "neurons": lambda layer: f"{layer.neurons:,}",
+        "rate": lambda layer: f"{layer.rate:.4f}",
+        ">half": lambda layer: f"{100 * layer.continuous:.2f}",
+        "u>2θ": lambda layer: f"{100 * layer.overactive:.2f}",
+        "silent": lambda layer: f"{100 * layer.silent:.2f}",
+        "inside": lambda layer: f"{100 * layer.inside:.1f}",
+        "ISI": lambda layer: f"{layer.mean_interval:.2f}",
+        "CV": lambda layer: f"{layer.cv:.2f}",
+    }
+    table = Table("layer", *columns, box=None, padding=(0, 1))
+    table.columns[0].no_wrap = True
+    for name, layer in network.layers.items():
+        table.add_row(name, *(show(layer) for show in columns.values()))
+    score = f"accuracy {network.score.accuracy:.2%}, {network.score.firing_rate:.4f} spikes per neuron and step"
+    terminal.say(f"\n{label}: {network.samples} samples, {score}")
+    terminal.console.print(table)
+    terminal.say(LEGEND)
+    if network.flips:
+        terminal.say(f"{network.flips} spikes of the trace differ from the kernel's, by rounding at the threshold")
+
+
+def _record(source: Path) -> dict[str, Any]:
+    """The record of a source; empty where there are weights alone."""
+    from rheobase.training import record
+    from rheobase.training.task import RECORD
+
+    path = source / RECORD if source.is_dir() else source.with_suffix(".json")
+    return record.read(path) if path.exists() else {}
+
+
+def _labels(sources: tuple[Path, ...]) -> list[str]:
+    """The shortest names that tell the sources apart."""
+    stems = [source.resolve().name.removesuffix(source.suffix) for source in sources]
+    return [stem if stems.count(stem) == 1 else str(source) for stem, source in zip(stems, sources, strict=True)]
+
+
+def _beside(source: Path) -> Path:
+    return source / "activity" if source.is_dir() else source.parent / f"{source.stem}-activity"
