@@ -1,5 +1,6 @@
-"""Initial values of the recurrent network: gains, equal jumps, time constants over orders of magnitude."""
+"""Options of the recurrent network: gains, equal jumps, delays, time constants over orders of magnitude."""
 
+import copy
 import math
 
 import pytest
@@ -34,9 +35,54 @@ def test_with_equal_jumps_a_spike_moves_fast_and_slow_neurons_alike():
         torch.testing.assert_close(getattr(layer, name) * taken_in, getattr(plain, name))
 
 
+def test_with_equal_jumps_learning_moves_fast_and_slow_neurons_alike():
+    model = network(equal_jumps=True)
+    layer = model.layers[0]
+    before = layer.weight_hh.detach().clone()
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    layer.parametrizations.weight_hh.original.grad = torch.ones(256, 256)
+    optimizer.step()
+    moved = (layer.weight_hh - before) * layer.neuron.coefficients()["gain"].unsqueeze(1)
+    torch.testing.assert_close(moved, torch.full_like(moved, -1.0), atol=1e-4, rtol=1e-4)
+
+
+def test_with_equal_jumps_a_time_constant_sets_the_memory_and_not_the_jump():
+    layer = network(equal_jumps=True).layers[0]
+    with torch.no_grad():
+        jump = layer.weight_hh * layer.neuron.coefficients()["gain"].unsqueeze(1)
+        layer.neuron.tau *= 3
+        torch.testing.assert_close(layer.weight_hh * layer.neuron.coefficients()["gain"].unsqueeze(1), jump)
+
+
+def test_equal_jumps_add_no_parameters_and_copies_follow_their_own_neuron():
+    model, plain = network(equal_jumps=True), network()
+    assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in plain.parameters())
+    other = copy.deepcopy(model)
+    other.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        other.layers[0].neuron.tau *= 2
+    assert not torch.equal(other.layers[0].weight_hh, model.layers[0].weight_hh)
+    torch.testing.assert_close(model.layers[0].weight_hh, network(equal_jumps=True).layers[0].weight_hh)
+
+
 def test_equal_jumps_are_refused_where_the_input_is_not_scaled():
     with pytest.raises(ValueError, match="equal_jumps needs a neuron that scales its input"):
         network(neuron="clif", neuron_options={}, equal_jumps=True)
+
+
+def test_delays_are_multiples_up_to_the_longest_and_leave_the_weights_alone():
+    model, plain = network(longest_delay=240, delay_step=16), network()
+    delays = model.layers[0].axon_delays
+    assert delays.unique().tolist() == list(range(0, 241, 16))
+    assert torch.equal(delays, network(longest_delay=240, delay_step=16).layers[0].axon_delays)
+    for one, other in zip(model.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("longest, step", [(-1, 1), (10, 4), (10, 0)])
+def test_delays_that_do_not_reach_the_longest_are_refused(longest, step):
+    with pytest.raises(ValueError, match="longest_delay must be a multiple of delay_step"):
+        network(longest_delay=longest, delay_step=step)
 
 
 def test_log_normal_time_constants_have_the_median_and_spread_asked_for():

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
 
 from rheobase.layers import LeakyReadout, Recurrent
 from rheobase.models.choice import neuron_for
@@ -47,23 +48,34 @@ def recurrent(
     recurrent_gain: float = 1.0,
     readout_gain: float = 1.0,
     equal_jumps: bool = False,
+    longest_delay: int = 0,
+    delay_step: int = 1,
     dropout: float = 0.0,
 ) -> RecurrentNetwork:
     """Build a RecurrentNetwork with `hidden` neurons per layer.
 
     `weight_gain` multiplies the Xavier-uniform weights: short sequences through slow neurons need more than 1; the
-    gains of input, recurrent and readout weights come on top. `equal_jumps` divides the weights into each neuron by the
-    share 1 − α that it takes in per step: one spike then moves a slow neuron as far as a fast one.
+    gains of input, recurrent and readout weights come on top. With `equal_jumps` the weights into the neurons, learnt
+    ones too, count in jumps of the potential: one spike through the same weight moves a slow neuron, and one step of
+    the optimiser changes it, as much as a fast one.
+    `longest_delay` goes beyond the paper: every neuron's spikes reach the others 0, delay_step, 2 delay_step, ... up to
+    longest_delay steps late, drawn once, so that a chain of few spikes spans a long sequence; no parameters.
     `dropout` silences inputs of the first layer in training, the same at every step.
-    `weight_seed` fixes the weights whatever the neuron draws for its own parameters; none: torch's generator.
+    `weight_seed` fixes weights and delays whatever the neuron draws for its own parameters; none: torch's generator.
     """
     sizes = [in_channels, *hidden]
     readout = LeakyReadout(sizes[-1], num_classes, learn_readout_tau, tau=readout_tau, tau_std=readout_tau_std)
+    generator = None if weight_seed is None else torch.Generator().manual_seed(weight_seed)
     layers = [
-        Recurrent(neuron_for(neuron, size, steps, neuron_options), inputs, size, dropout=dropout if k == 0 else 0.0)
+        Recurrent(
+            neuron_for(neuron, size, steps, neuron_options),
+            inputs,
+            size,
+            dropout=dropout if k == 0 else 0.0,
+            axon_delays=_delays(size, longest_delay, delay_step, weight_seed),
+        )
         for k, (inputs, size) in enumerate(pairwise(sizes))
     ]
-    generator = None if weight_seed is None else torch.Generator().manual_seed(weight_seed)
     gains = {"weight_ih": input_gain, "weight_hh": recurrent_gain, "weight": readout_gain}
     for layer in (*layers, readout):
         for name, parameter in layer.named_parameters(recurse=False):
@@ -71,16 +83,29 @@ def recurrent(
                 nn.init.xavier_uniform_(parameter, weight_gain * gains[name], generator)
     if equal_jumps:
         for layer in layers:
-            _equalise(layer)
+            for name in ("weight_ih", "weight_hh"):
+                register_parametrization(layer, name, _Jumps(layer))
     return RecurrentNetwork(layers, readout)
 
 
-@torch.no_grad()
-def _equalise(layer: Recurrent) -> None:
-    """Divide the weights into each neuron by its `gain`, the factor on its input current."""
-    gain = layer.neuron.coefficients().get("gain")
-    if gain is None:
-        raise ValueError(f"recurrent: equal_jumps needs a neuron that scales its input; got {layer.neuron}.")
-    share = torch.as_tensor(gain).expand(layer.features).unsqueeze(1)
-    layer.weight_ih.div_(share)
-    layer.weight_hh.div_(share)
+class _Jumps(nn.Module):
+    """The weights W = J / gain into a layer's neurons, gain the factor on their input current: J are the parameters."""
+
+    def __init__(self, layer: Recurrent):
+        super().__init__()
+        if "gain" not in layer.neuron.coefficients():
+            raise ValueError(f"recurrent: equal_jumps needs a neuron that scales its input; got {layer.neuron}.")
+        self.layer = (layer,)  # in a tuple, or the layer would become a part of its own weight
+
+    def forward(self, jumps: Tensor) -> Tensor:
+        layer = self.layer[0]
+        gain = torch.as_tensor(layer.neuron.coefficients()["gain"], device=jumps.device)
+        return jumps / gain.expand(layer.features).unsqueeze(1)
+
+
+def _delays(size: int, longest: int, step: int, seed: int | None) -> Tensor | None:
+    """A delay per neuron among the multiples of `step` up to `longest`; None where that is 0."""
+    if longest < 0 or step < 1 or longest % step:
+        raise ValueError(f"recurrent: longest_delay must be a multiple of delay_step >= 1; got {longest} and {step}.")
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    return step * torch.randint(longest // step + 1, (size,), generator=generator) if longest else None
