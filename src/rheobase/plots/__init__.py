@@ -10,6 +10,7 @@ from rheobase.plots.activity import (
 )
 from rheobase.plots.confusion import confusion_matrix
 from rheobase.plots.energy import energy
+from rheobase.plots.exchange import exchange_losses, exchange_search, exchange_steps
 from rheobase.plots.gradients import (
     exact_surrogates,
     gradient_parts,
@@ -39,6 +40,9 @@ __all__ = [
     "confusion_matrix",
     "energy",
     "exact_surrogates",
+    "exchange_losses",
+    "exchange_search",
+    "exchange_steps",
     "gradient_parts",
     "gradient_reach",
     "landscape_lines",
