@@ -25,10 +25,11 @@ ALLOWED = {
     "recipes": {"models", "data", "training", "surrogate"},
     "analysis": {"surrogate", "fuse", "neurons", "layers", "models", "exact"},
     "plots": {"analysis"},
+    "export": {"fuse", "neurons", "layers", "models"},
 }
 LEAVES = {"names", "atomic"}
 TOP = {"__init__"}  # the public names
-CLI = {"cli", "commands", "checks", "show", "doctor", "bench"}  # the command line, and what only it uses
+CLI = {"cli", "commands", "checks", "show", "doctor", "bench", "report"}  # the command line, and what only it uses
 SHARED = {"__init__", "flags", "terminal"}  # files of commands/ that are no command
 
 
