@@ -9,7 +9,7 @@ from tests.models.small import FAST, NETWORKS, images, network
 from torch import nn
 
 import rheobase as rb
-from rheobase.analysis.counts import Meter, count, firing_rate, uniform
+from rheobase.analysis.counts import Meter, count, firing_rate, transferred, uniform
 from rheobase.analysis.energy_conventions import CONVENTIONS, convention
 from rheobase.analysis.energy_prices import total
 from rheobase.layers import AvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d
@@ -173,6 +173,17 @@ def test_the_model_is_left_as_it_was():
     count(model, images(2))
     assert model.training and torch.is_grad_enabled() and not any(m._forward_hooks for m in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_activity_of_a_narrow_network_in_a_wide_one():
+    narrow = count(network("cnn5", "lif"), images(2))
+    sizes = count(network("cnn5", "lif", width=1 / 16), images(1), coins=True)
+    wide = transferred(sizes, narrow)
+    assert [layer.active for layer in wide] == [layer.active for layer in narrow]
+    sent = [convention("ilif").spiking(by_name(layers)["features.conv3.conv"]).acs for layers in (narrow, wide)]
+    assert sent[1] == pytest.approx(4 * sent[0]) and sent[0] > 0  # twice the inputs, twice the fan-out
+    with pytest.raises(ValueError, match="same layers"):
+        transferred(sizes, narrow[1:])
 
 
 def test_errors_say_what_to_do():

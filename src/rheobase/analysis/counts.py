@@ -82,6 +82,19 @@ def uniform(layers: Iterable[Layer], rate: float) -> list[Layer]:
     return _linked(fed)
 
 
+def transferred(layers: Iterable[Layer], measured: Iterable[Layer]) -> list[Layer]:
+    """The layers with the activity measured in a network of another width: what it would cost if its layers fired so.
+
+    Errors: ValueError where the two are not the same layers by name.
+    """
+    sizes, seen = list(layers), list(measured)
+    if [layer.name for layer in sizes] != [layer.name for layer in seen]:
+        raise ValueError("transferred: both networks must have the same layers; measure one of the same architecture.")
+    fields = ("steps", "active", "spiking", "repeated")
+    activity = [{name: getattr(layer, name) for name in fields} for layer in seen]
+    return _linked(replace(layer, **found) for layer, found in zip(sizes, activity, strict=True))
+
+
 def firing_rate(layers: Iterable[Layer]) -> float:
     """Spikes per neuron and step over all neurons; not a number without neurons."""
     neurons = [layer for layer in layers if layer.kind == "neuron"]

@@ -12,6 +12,9 @@ from rheobase.commands import flags, terminal
 if TYPE_CHECKING:
     from rheobase.analysis.counts import Layer
     from rheobase.analysis.energy import Report
+    from rheobase.training.task import Task
+
+WIDEST = 160  # columns of a table; a narrower terminal wraps them instead of losing digits
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Options:
     """Test samples to measure on, spread over the set; 0: all."""
     bits: int = 8
     """Bits of the quantised twin's weights and activations."""
+    width: float | None = None
+    """Count the network at another width as if its layers were as active as measured; 1: the published width."""
     layers: bool = False
     """Also a table with every layer."""
     model: str | None = None
@@ -117,7 +122,21 @@ def _trained(source: Path, options: Options) -> "list[Layer]":
                 meter.valid = valid_steps(batch.lengths, len(x))
             with autocast(task.config, task.device):
                 task.model(x)
-    return meter.layers()
+    return meter.layers() if options.width is None else _at_width(task, options.width, meter.layers())
+
+
+def _at_width(task: "Task", width: float, measured: "list[Layer]") -> "list[Layer]":
+    """The layers of the task's network at another width, with the measured activity."""
+    import torch
+
+    from rheobase import models
+    from rheobase.analysis.counts import count, transferred
+    from rheobase.training.distributed import Group
+
+    made: Any = task.model.config
+    model = models.create(made.model, neuron=made.neuron, **{**made.options, "width": width})
+    batch = next(task.evaluation_batches(task.test[torch.arange(1)], Group()))
+    return transferred(count(model.to(task.device), batch.sequence(), coins=True), measured)
 
 
 def _untrained(options: Options) -> "list[Layer]":
@@ -182,6 +201,7 @@ def _print(name: str, layers: "Sequence[Layer]", reports: "Sequence[Report]", op
 
 def _table(words: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, words to the left and numbers to the right; columns are never cut."""
+    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None)
@@ -189,7 +209,7 @@ def _table(words: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence
         table.add_column(header, justify="left" if header in words else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    terminal.console.print(table, width=200, crop=False)
+    Console(file=terminal.console.file, width=max(terminal.console.width, WIDEST)).print(table)
 
 
 def _number(value: float) -> str:
