@@ -44,6 +44,7 @@ def training_history(runs: Mapping[str, tuple[Sequence[dict[str, Any]], Sequence
         gradient.set_yscale("log")
     for axes in (rate, gradient):
         axes.set_xlabel("epoch")
+        axes.locator_params(axis="x", integer=True)
     handles, labels = loss.get_legend_handles_labels()
     if len(labels) > 1:
         made.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)), frameon=False)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rheobase import plots
-from rheobase.plots.figure import data_uri
+from rheobase.plots.figure import data_uri, figure
 from rheobase.report.measure import BATCH, FEW, Measured
 from rheobase.report.page import Markup, joined, missing, note, picture, side_by_side, table, tag
 
@@ -20,12 +20,21 @@ NEURONS = 200  # of a layer in a raster
 
 def activity(found: Found) -> Markup:
     """What every layer does: over layers, over steps, and in numbers."""
-    text = f"Measured on {FEW} test samples spread over the set (all where there are fewer)."
+    text = (
+        f"Measured on {FEW} test samples spread over the set (all where there are fewer). Rate: spikes per neuron and "
+    )
+    text += (
+        "step. Silent: neurons without a spike. Busy: spikes in more than half of a sample's steps. u > 2θ: steps with "
+    )
+    text += "a potential above twice the threshold."
     networks, parts = _ready(found, "activity")
     if networks:
-        layers = picture(data_uri(plots.activity_layers(networks)), "Activity over the layers, first layer left.", True)
-        steps = picture(data_uri(plots.activity_steps(networks)), "Firing rate of every layer at every step.", True)
-        parts = [layers, steps, _each(networks, lambda _, one: _activity(one)), *parts]
+        deep = max(map(len, networks.values())) > 1
+        shown = [picture(data_uri(plots.activity_steps(networks)), "Firing rate of every layer at every step.", deep)]
+        if deep:
+            made = plots.activity_layers(networks)
+            shown.insert(0, picture(data_uri(made), "Activity over the layers, first layer left.", wide=True))
+        parts = [*shown, _each(networks, lambda _, one: _activity(one)), *parts]
     return joined([note(text), *parts])
 
 
@@ -33,8 +42,8 @@ def _activity(layers: Mapping[str, Any]) -> Markup:
     rows = []
     for name, layer in layers.items():
         shares = [f"{share:.1%}" for share in (layer.silent, layer.continuous, layer.overactive)]
-        rows.append(("", [name, f"{layer.neurons:,}", f"{layer.rate:.4f}", *shares]))
-    return table(("layer", "neurons", "firing rate", "silent", "busy", "u > 2θ"), rows, numbers=True)
+        rows.append(("", [_short(name), f"{layer.neurons:,}", f"{layer.rate:.4f}", *shares]))
+    return table(("layer", "neurons", "rate", "silent", "busy", "u > 2θ"), rows, numbers=True)
 
 
 def spikes(found: Found) -> Markup:
@@ -51,10 +60,11 @@ def _spikes(label: str, one: Measured) -> Markup:
     for layer in dict.fromkeys((next(iter(layers)), next(reversed(layers)))):
         flat = layers[layer].flatten(2)
         chosen = torch.linspace(0, flat.shape[2] - 1, min(NEURONS, flat.shape[2])).round().long()
-        made = plots.raster(flat[:, :, chosen], names).figure
+        made = figure(6.4, 3.4)
+        plots.raster(flat[:, :, chosen], names, made.add_subplot())
         part = f"{len(chosen)} of {flat.shape[2]:,} neurons" if len(chosen) < flat.shape[2] else "all neurons"
         caption = f"{label}, layer {layer}: {part}, one sample of each class below."
-        shown.append(picture(data_uri(made, "png"), caption))  # type: ignore[arg-type]
+        shown.append(picture(data_uri(made, "png"), caption))
     return joined(shown)
 
 
@@ -77,13 +87,13 @@ def _confusion(label: str, one: Measured) -> Markup:
 
 def gradients(found: Found) -> Markup:
     """What reaches the currents of every layer at every step, on one batch."""
-    text = f"dL/dx of every layer's currents, on {BATCH} validation samples in evaluation mode; temporal is what comes"
+    text = f"dL/dx of every layer's currents, on {BATCH} validation samples in evaluation mode; temporal: the share"
     networks, parts = _ready(found, "gradients")
     if networks:
         uri = data_uri(plots.gradient_parts(networks))
         shown = picture(uri, "Gradients over the steps, first layer on top.", wide=True)
         parts = [shown, _each(networks, lambda _, one: _gradients(one)), *parts]
-    return joined([note(f"{text} through the states, and has vanished where it is exactly 0."), *parts])
+    return joined([note(f"{text} that comes through the states; vanished: where that is exactly 0."), *parts])
 
 
 def _gradients(layers: Mapping[str, Any]) -> Markup:
@@ -91,13 +101,16 @@ def _gradients(layers: Mapping[str, Any]) -> Markup:
     for name, one in layers.items():
         inner = one.temporal[:-1].norm() / one.whole[:-1].norm().clamp(min=1e-30)  # the last step has no future
         cells = (f"{float(one.whole.norm()):.3g}", f"{float(inner):.3g}", f"{float(one.vanished[:-1].mean()):.1%}")
-        rows.append(("", (name, *(cells if len(one.whole) > 1 else (cells[0], "–", "–")))))
-    return table(("layer", "norm", "temporal / whole", "vanished"), rows, numbers=True)
+        rows.append(("", (_short(name), *(cells if len(one.whole) > 1 else (cells[0], "–", "–")))))
+    return table(("layer", "norm", "temporal", "vanished"), rows, numbers=True)
 
 
 def energy(found: Found) -> Markup:
     """Operations and energy by every published way to count, beside the twins without spikes."""
-    text = f"On {FEW} test samples, 45 nm; conventions cannot be compared with each other (docs/energy.md)."
+    text = (
+        f"Per sample, on {FEW} test samples, 45 nm. Conventions cannot be compared with each other (docs/energy.md). "
+    )
+    text += "Twin: the same network with ReLU, once. Even at: spikes per neuron and step at which both cost the same."
     networks, parts = _ready(found, "energy")
     counted = {label: [one for one in each.values() if not isinstance(one, str)] for label, each in networks.items()}
     kinds = {tuple(one.convention for one in reports) for reports in counted.values()}
@@ -117,7 +130,7 @@ def _energy(reports: Mapping[str, Any]) -> Markup:
         shown = "–" if math.isnan(rate) else "never" if rate < 0 else "any" if rate > 1 else f"{rate:.3f}"
         numbers = (one.acs / 1e6, one.macs / 1e6, one.energy, one.twin_energy)
         rows.append(("", (name, *(f"{number:,.4g}" for number in numbers), shown)))
-    heads = ("convention", "ACs (M)", "MACs (M)", "µJ per sample", "ReLU twin (µJ)", "cheaper below rate")
+    heads = ("convention", "ACs (M)", "MACs (M)", "energy (µJ)", "twin (µJ)", "even at rate")
     return table(heads, rows, numbers=True)
 
 
@@ -147,6 +160,11 @@ def _summary(value: Tensor) -> list[str]:
     flat = value.double().flatten()
     numbers = (flat.mean(), flat.std(correction=0), flat.min(), flat.max())
     return [f"{len(flat):,}", *(f"{float(number):.4g}" for number in numbers)]
+
+
+def _short(layer: str) -> str:
+    """The name of a layer without what all layers' names have."""
+    return layer.removeprefix("features.").removesuffix(".neuron")
 
 
 def _class(one: Measured, number: int) -> str:

@@ -10,7 +10,7 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem; margin: 0 auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 68rem; margin: 0 auto;
   padding: 1rem; overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; padding-bottom: .2rem; border-bottom: 2px solid #0072b2; }
@@ -21,7 +21,7 @@ p { max-width: 46rem; margin: .5rem 0; }
 .missing { border-left: 4px solid #d55e00; padding: .3rem .8rem; background: #fff6ee; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem .3rem; border-bottom: 1px solid #ddd; }
+th, td { text-align: left; vertical-align: top; padding: .25rem .7rem .25rem .3rem; border-bottom: 1px solid #ddd; }
 thead th { border-bottom: 2px solid #888; }
 tbody th { font-weight: normal; white-space: nowrap; }
 td.number, th.number { text-align: right; white-space: nowrap; }
@@ -29,6 +29,8 @@ tr.differs > * { background: #fff3c4; font-weight: 600; }
 tr.group > * { background: #f1f1f1; font-weight: 600; }
 .side { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); gap: 0 1.5rem; }
 .side > * { min-width: 0; }
+.side table { font-size: .85rem; }
+.side th, .side td { padding-right: .45rem; }
 figure { margin: .6rem 0; max-width: 38rem; }
 figure.wide { max-width: 100%; }
 img { width: 100%; height: auto; display: block; }

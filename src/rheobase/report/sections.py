@@ -29,7 +29,7 @@ def result(sources: Sequence[Source]) -> Markup:
     rows = [("", _result_row(one)) for one in sources]
     groups = [group for group in _groups(sources) if len([one for one in group if one.tested]) > 1]
     rows += [("group", _group_row([one for one in group if one.tested])) for group in groups]
-    parts = [_sentences(sources), table(HEADS, rows, numbers=True)]
+    parts = [*_sentences(sources), table(HEADS, rows, numbers=True)]
     tested = {one.label: _interval(one) for one in sources if one.tested}
     if len(tested) > 1:
         shown = {label: tuple(100 * value for value in values) for label, values in tested.items()}
@@ -116,14 +116,15 @@ def _recipe(one: Source) -> str:
     return "\n".join(lines)
 
 
-def _sentences(sources: Sequence[Source]) -> Markup:
-    """The headline in words."""
+def _sentences(sources: Sequence[Source]) -> list[Markup]:
+    """A single run in words, and of several those without a result."""
     parts = []
     for one in sources:
-        where = f"{one.label}: {one.config['model']} with {one.config['neuron']} on {one.config['data']}, seed"
-        text = f"{where} {one.config['seed']}. {_headline(one)}"
-        parts.append(paragraph(text) if one.tested else tag("p", text, class_="missing"))
-    return joined(parts)
+        config = one.config
+        what = f"{one.label}: {config['model']} with {config['neuron']} on {config['data']}, seed {config['seed']}."
+        if len(sources) == 1 or not one.tested:
+            parts.append(tag("p", what, " ", _headline(one), class_="" if one.tested else "missing"))
+    return parts
 
 
 def _headline(one: Source) -> str:
