@@ -27,7 +27,7 @@ class Options:
     samples: int | None = None
     """Only the first so many of them; none: all."""
     batch: int | None = None
-    """Samples at once; none: as in evaluations. Smaller batches need less memory and change nothing."""
+    """Samples at once; none: as in evaluations. Fewer need less memory; neurons that draw spikes then draw others."""
     lags: int = 20
     """Longest lag of the autocorrelation, in time steps."""
     out: Path | None = None
