@@ -138,7 +138,7 @@ def test_a_uniform_rate_overestimates_the_published_acs(name, data, neuron, step
     """ACs weigh every layer's rate with its fan-out; the published rates weigh it with its number of neurons.
 
     Many neurons sit in the early layers, which fire most; most synapses sit later. So one rate for all layers comes
-    out 4 to 112 % too high, and the rates per layer, which would settle it, are not printed. The next test shows that
+    out 4 to 111 % too high, and the rates per layer, which would settle it, are not printed. The next test shows that
     one and the same published run has both rates. The ratio is held here so that nothing moves unnoticed.
     """
     found = report(layers(data, neuron, steps, rate / 100), convention(name))
