@@ -20,13 +20,9 @@ NEURONS = 200  # of a layer in a raster
 
 def activity(found: Found) -> Markup:
     """What every layer does: over layers, over steps, and in numbers."""
-    text = (
-        f"Measured on {FEW} test samples spread over the set (all where there are fewer). Rate: spikes per neuron and "
-    )
-    text += (
-        "step. Silent: neurons without a spike. Busy: spikes in more than half of a sample's steps. u > 2θ: steps with "
-    )
-    text += "a potential above twice the threshold."
+    text = f"""Measured on {FEW} test samples spread over the set (all where there are fewer). Rate: spikes per neuron
+    and step. Silent: neurons without a spike. Busy: neurons that spike in more than half of a sample's steps. u > 2θ:
+    steps with a potential above twice the threshold."""
     networks, parts = _ready(found, "activity")
     if networks:
         deep = max(map(len, networks.values())) > 1
@@ -87,13 +83,14 @@ def _confusion(label: str, one: Measured) -> Markup:
 
 def gradients(found: Found) -> Markup:
     """What reaches the currents of every layer at every step, on one batch."""
-    text = f"dL/dx of every layer's currents, on {BATCH} validation samples in evaluation mode; temporal: the share"
+    text = f"""dL/dx of every layer's currents, on {BATCH} validation samples in evaluation mode. Temporal: the share
+    that comes through the states. Vanished: where that is exactly 0."""
     networks, parts = _ready(found, "gradients")
     if networks:
         uri = data_uri(plots.gradient_parts(networks))
         shown = picture(uri, "Gradients over the steps, first layer on top.", wide=True)
         parts = [shown, _each(networks, lambda _, one: _gradients(one)), *parts]
-    return joined([note(f"{text} that comes through the states; vanished: where that is exactly 0."), *parts])
+    return joined([note(text), *parts])
 
 
 def _gradients(layers: Mapping[str, Any]) -> Markup:
@@ -107,10 +104,9 @@ def _gradients(layers: Mapping[str, Any]) -> Markup:
 
 def energy(found: Found) -> Markup:
     """Operations and energy by every published way to count, beside the twins without spikes."""
-    text = (
-        f"Per sample, on {FEW} test samples, 45 nm. Conventions cannot be compared with each other (docs/energy.md). "
-    )
-    text += "Twin: the same network with ReLU, once. Even at: spikes per neuron and step at which both cost the same."
+    text = f"""Per sample, on {FEW} test samples, 45 nm. Conventions cannot be compared with each other
+    (docs/energy.md). Twin: the same network with ReLU, once. Even at: spikes per neuron and step at which both cost
+    the same."""
     networks, parts = _ready(found, "energy")
     counted = {label: [one for one in each.values() if not isinstance(one, str)] for label, each in networks.items()}
     kinds = {tuple(one.convention for one in reports) for reports in counted.values()}

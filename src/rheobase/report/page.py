@@ -24,6 +24,7 @@ table { border-collapse: collapse; margin: .5rem 0; font-size: .92rem; font-vari
 th, td { text-align: left; vertical-align: top; padding: .25rem .7rem .25rem .3rem; border-bottom: 1px solid #ddd; }
 thead th { border-bottom: 2px solid #888; }
 tbody th { font-weight: normal; white-space: nowrap; }
+td { overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 tr.differs > * { background: #fff3c4; font-weight: 600; }
 tr.group > * { background: #f1f1f1; font-weight: 600; }
@@ -32,12 +33,13 @@ tr.group > * { background: #f1f1f1; font-weight: 600; }
 .side table { font-size: .85rem; }
 .side th, .side td { padding-right: .45rem; }
 figure { margin: .6rem 0; max-width: 38rem; }
-figure.wide { max-width: 100%; }
+figure.wide { max-width: 100%; overflow-x: auto; }
+figure.wide img { min-width: 40rem; }
 img { width: 100%; height: auto; display: block; }
 figcaption { font-size: .88rem; color: #444; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f5f5; padding: .6rem .8rem; font-size: .88rem; }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; } nav { display: none; } h2 { break-after: avoid; }
-  figure, tr, pre { break-inside: avoid; } .scroll { overflow: visible; } tr.differs > *, tr.group > *, .missing {
+  figure.wide img { min-width: 0; } figure, tr, pre { break-inside: avoid; } .scroll { overflow: visible; } tr.differs > *, tr.group > *, .missing {
   -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 """
 
