@@ -38,9 +38,15 @@ figure.wide img { min-width: 40rem; }
 img { width: 100%; height: auto; display: block; }
 figcaption { font-size: .88rem; color: #444; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f5f5; padding: .6rem .8rem; font-size: .88rem; }
-@media print { body { max-width: none; padding: 0; font-size: 11pt; } nav { display: none; } h2 { break-after: avoid; }
-  figure.wide img { min-width: 0; } figure, tr, pre { break-inside: avoid; } .scroll { overflow: visible; } tr.differs > *, tr.group > *, .missing {
-  -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
+@media print {
+  body { max-width: none; padding: 0; font-size: 11pt; }
+  nav { display: none; }
+  h2, h3 { break-after: avoid; }
+  figure, tr, pre { break-inside: avoid; }
+  figure.wide img { min-width: 0; }
+  .scroll { overflow: visible; }
+  tr.differs > *, tr.group > *, .missing { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+}
 """
 
 
