@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from rheobase.training import Interrupted, checkpoint, record, train
+from rheobase.training import Interrupted, checkpoint, record, restore_task, train
 
 pytest.importorskip("sklearn")
 
@@ -144,3 +144,9 @@ def test_a_second_run_does_not_overwrite_the_first(tmp_path):
     checkpoint.save(tmp_path, STATE)
     with pytest.raises(ValueError, match=r"already holds a run.*--resume"):
         train(config(), tmp_path)
+
+
+def test_weights_of_another_network_are_refused_by_name(tmp_path):
+    train(config(), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"weights\.safetensors does not fit the model: layers\.0\.weight_ih is .*"):
+        restore_task(tmp_path / "run", lambda old: old.but(hidden=(5,)))

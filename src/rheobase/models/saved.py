@@ -71,7 +71,7 @@ def load(path: str | Path, create: Callable[..., nn.Module], changes: Mapping[st
     with torch.random.fork_rng(devices=[]):
         others = {name: value for name, value in changes.items() if name != "neuron"}
         model = create(name, neuron, **{**options, **others})
-    _fill(model, weights, path)
+    fill(model, weights, path)
     return model.eval()
 
 
@@ -89,8 +89,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     return metadata, weights
 
 
-def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    """Give the model its weights; every name and shape must fit."""
+def fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Give a model the weights read from `path`. Errors: ValueError unless every name and shape fits."""
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     wrong = [f"{name} is missing" for name in wanted if name not in given]

@@ -17,6 +17,7 @@ from rheobase import data, models
 from rheobase.data import Augmentation, Batch, DataSet, Samples
 from rheobase.data.encodings import Encoding
 from rheobase.data.recordings import Recordings
+from rheobase.models.saved import fill
 from rheobase.neurons import Neuron
 from rheobase.training import record
 from rheobase.training.config import Config
@@ -162,7 +163,7 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
     task = prepare(change(Config.from_dict(config)))
     if task.config.exchange is not None:
         exchange(task)
-    task.model.load_state_dict(weights)
+    fill(task.model, weights, path)
     return task
 
 
