@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rheobase import models
+from rheobase.analysis.counts import count
 from rheobase.training import Config
 from rheobase.training.optimizers import optimizer
 
@@ -63,6 +64,12 @@ def test_equal_jumps_add_no_parameters_and_copies_follow_their_own_neuron():
         other.layers[0].neuron.tau *= 2
     assert not torch.equal(other.layers[0].weight_hh, model.layers[0].weight_hh)
     torch.testing.assert_close(model.layers[0].weight_hh, network(equal_jumps=True).layers[0].weight_hh)
+
+
+def test_equal_jumps_change_no_count_of_operations():
+    x = torch.rand(20, 2, 1)
+    plain, jumps = ({one.name: one.synapses for one in count(network(equal_jumps=flag), x)} for flag in (False, True))
+    assert plain == jumps
 
 
 def test_equal_jumps_are_refused_where_the_input_is_not_scaled():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AvgPoolNd, _MaxPoolNd
+from torch.nn.utils.parametrize import ParametrizationList
 
 from rheobase.exact.classifier import EventClassifier
 from rheobase.layers import LeakyReadout, Recurrent, TimeFlatten, spiking_layers
@@ -25,6 +26,7 @@ PLAIN: dict[Any, str] = {
     _ConvNd: "conv", nn.Linear: "linear", _BatchNorm: "norm", nn.ReLU: "relu",
     _AvgPoolNd: "pool", _MaxPoolNd: "pool", _AdaptiveAvgPoolNd: "pool",
 }  # fmt: skip
+PARTS = (nn.ParameterDict, nn.ParameterList, ParametrizationList)  # what they hold belongs to the layer around them
 
 
 @dataclass(frozen=True)
@@ -291,7 +293,7 @@ def _refuse_unknown(model: nn.Module) -> None:
     for name, module in model.named_modules():
         known = isinstance(module, (Neuron, Recurrent, LeakyReadout)) or _kind(module)
         own = any(True for _ in module.parameters(recurse=False))
-        if own and not known and not isinstance(module, (nn.ParameterDict, nn.ParameterList)):
+        if own and not known and not isinstance(module, PARTS):
             raise ValueError(
                 f"energy: {name or 'the model'} ({type(module).__name__}) has weights, and nothing says how often they "
                 "are used. Build it from convolutions, linear layers, norms, rb neurons, rb.Recurrent, rb.LeakyReadout."
