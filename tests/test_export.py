@@ -107,7 +107,7 @@ def test_a_recurrent_network_has_the_same_spikes_in_nir(case, dt, tmp_path):
     x = 6 * torch.rand(25, 5, 4)
     found = Interpreter(reread(nir_graph(model, x, dt), tmp_path), dt).run(x)
     for layer, spikes in spikes_of(model, x).items():
-        assert 0.02 < spikes.mean() < 0.9, "the check needs spikes"
+        assert 0.01 < spikes.mean() < 0.9, "the check needs spikes"
         assert torch.equal(found[layer], spikes), layer
     torch.testing.assert_close(found["output"], model(x), rtol=1e-4, atol=1e-5)
 
@@ -135,6 +135,9 @@ def test_an_image_network_has_the_same_spikes_in_nir(name, neuron, size, tmp_pat
     torch.manual_seed(1)
     model = rb.models.create(name, neuron, num_classes=3, image_size=size, width=0.0625)
     x = torch.randn(4, 4, 3, size, size)
+    for norm in model.modules():
+        if isinstance(norm, rb.layers.BatchNorm2d):
+            torch.nn.init.constant_(norm.weight, 3.0)  # else few spikes pass the untrained layers
     model.train()(x)  # norms get statistics of their own
     model.eval()
     found = Interpreter(reread(nir_graph(model, x), tmp_path), 1e-4).run(x)
