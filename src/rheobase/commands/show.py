@@ -75,7 +75,7 @@ def _time(neurons: "dict[str, Neuron]", options: Options) -> None:
             gaps, at = intervals(record["s"]), record["s"].flatten().nonzero().flatten().tolist()
             mean, cv = (f"{float(v.double().mean()):.2f}" if len(v) else "–" for v in (gaps.steps, variation(gaps)))
             first, top = at[0] if at else "–", float(record["u"].max())
-            terminal.say(f"{label:32s}{name:10s}{len(at):8d}{first:>7}{mean:>10s}{cv:>7s}{top:8.2f}")
+            terminal.say(f"{label:31s} {name:10s}{len(at):8d}{first:>7}{mean:>10s}{cv:>7s}{top:8.2f}")
     _save(options, lambda: plots.responses(inputs, found))
 
 
@@ -89,7 +89,7 @@ def _function(neurons: "dict[str, Neuron]", options: Options) -> None:
         spikes, inside = float(one.spikes[one.u.abs().argmin()]), width * float((one.derivative != 0).sum())
         area = width * float(one.derivative.sum())
         line = f"spikes at rest {spikes:.3f} per step; derivative: integral {area:.2f}, not 0 on {inside:.2f} of u"
-        terminal.say(f"{label:32s}{line}")
+        terminal.say(f"{label:31s} {line}")
     _save(options, lambda: plots.spike_functions(found))
 
 
@@ -107,7 +107,7 @@ def _autocorrelation(neurons: "dict[str, Neuron]", options: Options) -> None:
         for name, value in found[label].items():
             below = (value < 1 / 2.718281828).nonzero().flatten().tolist()
             lag = f"below 1/e from lag {below[0]}" if below else f"above 1/e up to lag {len(value) - 1}"
-            terminal.say(f"{label:32s}{name:4s}lag 1: {float(value[1]):6.3f}   {lag}")
+            terminal.say(f"{label:31s} {name:4s}lag 1: {float(value[1]):6.3f}   {lag}")
     shown = list(dict.fromkeys(name for states in found.values() for name in states))
     _save(options, lambda: plots.memories(found, shown))
 
