@@ -37,7 +37,7 @@ class Options:
 
 
 def run(arguments: list[str]) -> int:
-    """Exchange neurons or T: `rheobase exchange RUN --neuron lif:reset=hard --search v_reset=-0.2:0.05:11`, `--steps`."""
+    """Exchange neurons or T: `rheobase exchange RUN --neuron lif:reset=hard --search v_reset=-0.2:0.05:11`."""
     options = flags.parse(Options, arguments, "exchange")
     command = flags.line("exchange", arguments)
     if options.study:
@@ -161,7 +161,7 @@ def _study(options: Options, command: str) -> None:
     runs = {label: [one["epochs"] for one in records.values()] for label, records in found.items() if records}
     if not runs:
         raise ValueError(f"exchange: no records in {folder}. Train them: rheobase study {options.study} --train")
-    after = {one["config"]["exchange_after"] for records in found.values() for one in records.values()} - {None}
+    after = {one["config"].get("exchange_after") for records in found.values() for one in records.values()} - {None}
     _keep(options, command, f"losses-{options.study}", runs, lambda: plots.exchange_losses(runs, sorted(after)))
 
 

@@ -136,7 +136,7 @@ def surrogate_widths(found: Mapping[str, Mapping[float, Mapping[str, Sequence[fl
         axes.set_xticks(list(_widths(found)), [f"{width:g}" for width in _widths(found)])
         axes.minorticks_off()
     for axes in grid[-1]:
-        axes.set_xlabel("width of the surrogate (potential, threshold 1)")
+        axes.set_xlabel("width of the surrogate (units of the threshold)")
     grid[0][0].legend(frameon=False)
     made.suptitle(title, fontsize=11)
     return made
