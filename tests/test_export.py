@@ -138,6 +138,7 @@ def test_an_image_network_has_the_same_spikes_in_nir(name, neuron, size, tmp_pat
     for norm in model.modules():
         if isinstance(norm, rb.layers.BatchNorm2d):
             torch.nn.init.constant_(norm.weight, 3.0)  # else few spikes pass the untrained layers
+            torch.nn.init.constant_(norm.bias, 0.5)
     model.train()(x)  # norms get statistics of their own
     model.eval()
     found = Interpreter(reread(nir_graph(model, x), tmp_path), 1e-4).run(x)

@@ -105,14 +105,14 @@ def _gradients(layers: Mapping[str, Any]) -> Markup:
 def energy(found: Found) -> Markup:
     """Operations and energy by every published way to count, beside the twins without spikes."""
     text = f"""Per sample, on {FEW} test samples, 45 nm. Conventions cannot be compared with each other
-    (docs/energy.md). Twin: the same network with ReLU, once. Even at: spikes per neuron and step at which both cost
-    the same."""
+    (docs/energy.md). Twin: the same network with ReLU. Cheaper below: the rate, in spikes per neuron and step, up to
+    which the network costs less than its twin."""
     networks, parts = _ready(found, "energy")
     counted = {label: [one for one in each.values() if not isinstance(one, str)] for label, each in networks.items()}
     kinds = {tuple(one.convention for one in reports) for reports in counted.values()}
     if len(kinds) == 1 and kinds != {()}:
-        made = plots.energy(counted, "")
-        parts.insert(0, picture(data_uri(made), "Energy per sample, and that of the twins.", wide=True))
+        uri = data_uri(plots.energy(counted, ""), "png")  # its hatches are long in SVG
+        parts.insert(0, picture(uri, "Energy per sample, and that of the twins.", wide=True))
     return joined([note(text), *parts, _each(networks, lambda _, one: _energy(one))])
 
 
@@ -123,10 +123,10 @@ def _energy(reports: Mapping[str, Any]) -> Markup:
             rows.append(("", (name, f"not counted: {one}")))
             continue
         rate = one.break_even
-        shown = "–" if math.isnan(rate) else "never" if rate < 0 else "any" if rate > 1 else f"{rate:.3f}"
+        shown = "–" if math.isnan(rate) else "never" if rate < 0 else "always" if rate > 1 else f"{rate:.3f}"
         numbers = (one.acs / 1e6, one.macs / 1e6, one.energy, one.twin_energy)
         rows.append(("", (name, *(f"{number:,.4g}" for number in numbers), shown)))
-    heads = ("convention", "ACs (M)", "MACs (M)", "energy (µJ)", "twin (µJ)", "even at rate")
+    heads = ("convention", "ACs (M)", "MACs (M)", "energy (µJ)", "twin (µJ)", "cheaper below")
     return table(heads, rows, numbers=True)
 
 
