@@ -15,7 +15,8 @@ def report(paths: Sequence[Path], *, run: bool = True, command: str = "") -> str
 
     With `run` the networks of finished runs are run on their test sets, for what a record does not hold: activity,
     gradients, confusion matrix, rasters. What is not there is said in its place. `command` is noted on the page.
-    Errors: ValueError and FileNotFoundError for a path that holds no run; ModuleNotFoundError without the extra `plots`.
+    Errors: ValueError and FileNotFoundError for a path that holds no run; ModuleNotFoundError naming the extra that is
+    not installed.
     """
     sources = read(paths)
     measured = {source.label: _measured(source, run) for source in sources}
