@@ -45,6 +45,11 @@ def test_numbers_and_picture(here, capsys):
         assert len(one["layers"]) == len(found["layers"])
 
 
+def test_the_width_of_an_architecture(capsys):
+    outs = [run(capsys, *UNTRAINED, "--width", width)[1] for width in ("0.25", "1")]
+    assert "9,584 neurons" in outs[0] and "38,336 neurons" in outs[1]
+
+
 def test_a_recurrent_architecture(capsys):
     arguments = ["--model", "recurrent", "--in-channels", "700", "--steps", "100", "--rate", "0.1"]
     status, out, _ = run(capsys, "energy", *arguments, "--convention", "definition", "--layers")
@@ -75,6 +80,9 @@ def test_a_trained_network_is_measured_on_its_test_samples(capsys):
         (["--model", "exact", "--neuron", "qif", "--rate", "0.1"], "no time steps"),
         (["--model", "cnn5", "--rate", "0.1", "--steps", "0"], "--steps from 1"),
         (["nothing.json"], "nothing.json"),
+        (["a.json", "--steps", "8"], "--steps is not for trained networks"),
+        (["--model", "cnn5", "--rate", "0.1", "--samples", "9"], "--samples is not for an architecture"),
+        (["--model", "recurrent", "--rate", "0.1", "--image-size", "9"], "'image_size'"),
     ],
 )
 def test_mistakes_are_one_clear_message(capsys, arguments, message):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rheobase.analysis.energy import Report
     from rheobase.training.task import Task
 
+BUILT = ("steps", "num_classes", "in_channels", "image_size", "width")  # options of an architecture by its name
 WIDEST = 160  # columns of a table; a narrower terminal wraps them instead of losing digits
 
 
@@ -88,8 +89,16 @@ def _check(options: Options) -> None:
         raise ValueError("energy: give records of trained networks, or one --model; not both.")
     if options.model is not None and options.rate is None:
         raise ValueError("energy: --model has no spikes of its own; say at which --rate, for example --rate 0.15.")
+    foreign = ("samples",) if options.model is not None else ("neuron", *BUILT[:-1])
+    for name in foreign:
+        if getattr(options, name) != getattr(Options(), name):
+            raise ValueError(f"energy: --{name.replace('_', '-')} is not for {_kind(options)}; leave it out.")
     if options.samples < 0 or options.steps < 1:
         raise ValueError(f"energy: --samples from 0, --steps from 1; got {options.samples} and {options.steps}.")
+
+
+def _kind(options: Options) -> str:
+    return "trained networks, which have their own" if options.sources else "an architecture that sees no data"
 
 
 def _networks(options: Options) -> Iterator[tuple[str, "list[Layer]"]]:
@@ -150,11 +159,12 @@ def _untrained(options: Options) -> "list[Layer]":
     assert options.model is not None
     chosen = Config().but(neuron="relu", neuron_options={}).with_neuron(options.neuron)
     known = models.options_of(options.model)
-    offered = {name: getattr(options, name) for name in ("steps", "num_classes", "in_channels", "image_size")}
-    offered |= {"neuron_options": chosen.neuron_options} if chosen.neuron_options else {}
+    offered = {name: getattr(options, name) for name in BUILT}
+    asked = {name for name, value in offered.items() if value != getattr(Options(), name)}  # a model may refuse these
+    settings = {name: value for name, value in offered.items() if name in asked or (name in known and name != "width")}
+    settings |= {"neuron_options": chosen.neuron_options} if chosen.neuron_options else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        settings = {name: value for name, value in offered.items() if name in known}
         model = models.create(options.model, neuron=chosen.neuron, **settings)
         if "image_size" in known:
             x = torch.randn(1, options.in_channels, options.image_size, options.image_size)
