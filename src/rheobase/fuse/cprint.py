@@ -161,7 +161,7 @@ def staged(
     keep: Mapping[int, str] | None = None,
 ) -> Stages:
     """`body` as several loops over i. Inputs are read where they are needed; outputs are stored in the last loop, since
-    they may overwrite inputs. `keep` gives a format per node whose value is stored besides.
+    they may overwrite inputs, if they have a format. `keep` gives a format per node whose value is stored besides.
     """
     known, keep = given or {}, keep or {}
     needed = graph.needed(outputs, known)
@@ -184,14 +184,14 @@ def staged(
             elif (stage in used[n]) if n in read else level[n] == stage:
                 lines.append(_statement(graph, n, inputs, known))
         lines += [f"k{n}[i] = n{n};" for n in carried if level[n] == stage]
-    loops[-1] += [stores[name].format(argument(graph.output(name))) for name in outputs]
+    loops[-1] += [stores[name].format(argument(graph.output(name))) for name in outputs if name in stores]
     loops[-1] += [form.format(f"n{n}") for n, form in keep.items()]
     return Stages(loops, [f"{_kind(graph, n)} k{n}" for n in carried])
 
 
 def _statement(graph: Graph, number: int, inputs: Mapping[str, str], known: Mapping[int, str]) -> str:
     node = graph.nodes[number]
-    text = inputs[str(node.args[0])] if node.op == "input" else known.get(number) or expression(node)
+    text = known.get(number) or (inputs[str(node.args[0])] if node.op == "input" else expression(node))
     return f"const {_kind(graph, number)} n{number} = {text};"
 
 

@@ -1,8 +1,9 @@
 """The fused CPU kernel: the time loop in C around a neuron's scalar programs.
 
 Neurons are cut into blocks of up to `width` lanes; a block runs through all its steps before the next one starts, so
-its states stay in the first cache. The backward pass keeps nothing but x and the initial states: it recomputes the
-states of at most CHUNK steps into scratch, with a checkpoint of the states every CHUNK steps beyond.
+its states stay in the first cache. The backward pass keeps nothing but x and the initial states: it runs at most CHUNK
+steps again and writes what the way back needs of them into scratch (fuse/keep.py), with a checkpoint of the states
+every CHUNK steps beyond.
 
 How coefficients arrive ("kinds"): a number; a tensor, one entry per channel or neuron, entry `(m / inner) % size` for
 element m; either with one entry per step in front. Each kind has its own generated code.
@@ -11,14 +12,15 @@ element m; either with one entry per step in front. Each kind has its own genera
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 from rheobase.fuse.cprint import Stages, prelude, staged
 from rheobase.fuse.csupport import PHILOX, SUPPORT
-from rheobase.fuse.trace import Program, shared
+from rheobase.fuse.keep import kept
+from rheobase.fuse.trace import Program
 
 CHUNK = 256
-COSTLY = {"exp", "log", "sigmoid", "tanh", "sqrt", "div", "reciprocal", "sin", "cos", "atan", "erf", "log1p", "expm1"}
 WIDEST = 256
 APART = WIDEST + 80  # arrays of lanes: not a page apart, or loads wait for stores to addresses that only look the same
 
@@ -39,6 +41,7 @@ class Variant(NamedTuple):
     drawn: bool = False
 
 
+AHEAD = "fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);"  # past the last step: of the next block
 LANES = "for (int64_t i = 0; i < n; i++)"
 
 # What every kernel is handed, in order, as 64-bit integers; pointers among them. Python packs them by these names.
@@ -135,21 +138,21 @@ class _Code:
         lines.append(f"S out[{APART}] __attribute__((aligned(64)));")
         return lines + ([f"F r4[4 * {APART}] __attribute__((aligned(64)));"] if self.variant.drawn else [])
 
-    def at_step(self) -> list[str]:
-        """What changes with t before the lanes run: timed coefficients and random numbers."""
+    def at_step(self, draws: bool = True) -> list[str]:
+        """What changes with t before the lanes run: timed coefficients and, if it `draws`, random numbers."""
         lines = []
         for k, (_, kind) in enumerate(self.coefficients):
             if kind.spread and kind.timed:
                 lines.append(f"spread(lane_{k}, value_{k} + t * size_{k}, m, n, inner_{k}, size_{k});")
             elif kind.timed:
                 lines.append(f"const F c_{k} = value_{k}[t];")
-        if self.variant.drawn:
+        if draws and self.variant.drawn:
             lines.append(
                 f"if ((clock + t) / 4 != group) {{ group = (clock + t) / 4; "
                 f"philox(r4, {APART}, m, n, group, (uint64_t)key, swap_p, swap_c); }}"
             )
             lines.append(f"const F *RESTRICT rt = r4 + ((clock + t) % 4) * {APART};")
-        elif self.program.step.random:
+        elif draws and self.program.step.random:
             lines.append("const F *RESTRICT rt = uniform + t * total + m;")
         return lines
 
@@ -160,19 +163,26 @@ class _Code:
         }
         return {"x": "LOAD(xt[i])", **states, **coefficients, "uniform": "rt[i]"}
 
-    def tape(self) -> list[tuple[int, int]]:
-        """Costly nodes that recomputing and pulling back share, as numbers in either graph: computed once, kept."""
-        gradients = backward_outputs(self.program, self.variant)
-        forward, backward = self.program.forward, self.program.backward
-        return shared((forward, self.program.following), (backward, gradients), COSTLY)
+    @functools.cached_property
+    def kept(self) -> list[tuple[int, int]]:
+        """What recomputing a step hands to the way back, as numbers of nodes in either graph; x is read again."""
+        program, gradients = self.program, backward_outputs(self.program, self.variant)
+        everything = (program.forward, ["s", *program.following]), (program.backward, gradients)
+        found = kept(*everything, ["x", *self.states])
+        return [(n, m) for n, m in found if program.forward.nodes[n].args != ("x",)]
 
-    def next_states(self, source: str, target: str, keep: bool = False) -> list[str]:
-        """The forward program without its spikes: rows of states at `source` to rows at `target`."""
-        inputs = self.inputs({name: f"{source}[{k} * pitch + i]" for k, name in enumerate(self.states)})
-        stores = {f"next:{name}": f"{target}[{k} * pitch + i] = {{}};" for k, name in enumerate(self.states)}
-        count = len(self.states)
-        kept = {n: f"kept[{count + k} * pitch + i] = {{}};" for k, (n, _) in enumerate(self.tape())} if keep else {}
-        return self.loops(staged(self.program.forward, self.program.following, inputs, stores, keep=kept))
+    @property
+    def chunk(self) -> int:
+        """Steps whose kept values are held at once: 256 KiB a thread, 256 steps at most, 32 at least."""
+        return max(CHUNK // 8, CHUNK >> max(len(self.kept) - 1, 0).bit_length())
+
+    def run_step(self, keep: bool) -> list[str]:
+        """One step of the states v_k without its spikes; if `keep`, with what the way back needs of it."""
+        inputs = self.inputs({name: f"v_{k}[i]" for k, name in enumerate(self.states)})
+        stores = {f"next:{name}": f"v_{k}[i] = {{}};" for k, name in enumerate(self.states)}
+        outputs = ["s", *self.program.following] if keep else self.program.following
+        held = {n: f"held[{k} * pitch + i] = {{}};" for k, (n, _) in enumerate(self.kept)} if keep else {}
+        return self.loops(staged(self.program.forward, outputs, inputs, stores, keep=held))
 
     @staticmethod
     def loops(stages: Stages, clause: str = "") -> list[str]:
@@ -193,10 +203,8 @@ def forward_source(program: Program, variant: Variant) -> str:
     step = [
         "const S *RESTRICT xt = xb + t * x_step;",
         "S *RESTRICT st = stream ? out : s + t * total + m;",
-        "if (t + 2 < steps) {",
-        "  fetch(xt + 2 * x_step, n);",
-        "  if (!stream && steps >= 16) fetch_to_write(st + 2 * total, n);",
-        "}",
+        AHEAD,
+        "if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);",
         *code.at_step(),
         *code.loops(staged(program.forward, ["s", *program.following], inputs, stores)),
         "if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));",
@@ -223,18 +231,11 @@ def backward_outputs(program: Program, variant: Variant) -> list[str]:
     return ["grad:x", *(f"grad:{name}" for name in program.step.states), *asked]
 
 
-def chunk_of(program: Program, variant: Variant) -> int:
-    """Steps whose states and taped values are held at once: 256 KiB a thread, 256 steps at most, 32 at least."""
-    rows = len(program.step.states) + len(_Code(program, variant).tape())
-    return max(CHUNK // 8, CHUNK >> max(rows - 1, 0).bit_length())
-
-
 def scratch_bytes(program: Program, variant: Variant, steps: int) -> int:
     """What the backward kernel allocates per thread for a call of `steps` steps."""
-    chunk, states = chunk_of(program, variant), len(program.step.states)
-    rows = states + len(_Code(program, variant).tape())
+    code, states = _Code(program, variant), len(program.step.states)
     size = 8 if variant.dtype == "float64" else 4
-    return ((1 + min(steps, chunk)) * rows + -(-steps // chunk) * states) * (WIDEST + 16) * size
+    return (min(steps, code.chunk) * len(code.kept) + -(-steps // code.chunk) * states) * (WIDEST + 16) * size
 
 
 def backward_source(program: Program, variant: Variant) -> str:
@@ -251,15 +252,15 @@ def backward_source(program: Program, variant: Variant) -> str:
         pointers += [f"const F *cot_{k} = (const F *){code.arg(f'cot:{name}')};"]
         pointers += [f"F *grad_{k} = (F *){code.arg(f'grad:{name}')};"]
     pointers += [f"F *sum_{k} = (F *){code.arg(f'grad:{name}')};" for k, name, kind in wanted if kind.spread]
-    arrays = [f"F g_{k}[{APART}] __attribute__((aligned(64)));" for k, _ in states] + code.lanes()
+    arrays = [f"F {side}_{k}[{APART}] __attribute__((aligned(64)));" for k, _ in states for side in "vg"] + code.lanes()
     arrays += [f"F q_{k}[{APART}] __attribute__((aligned(64)));" for k, _, kind in wanted if not kind.timed]
-    chunk, rows = chunk_of(program, variant), count + len(code.tape())
+    chunk, rows = code.chunk, len(code.kept)
     arrays += [
         "const int64_t pitch = width + 16;",
-        f"const int64_t held = 1 + (steps < {chunk} ? steps : {chunk}), chunks = (steps + {chunk - 1}) / {chunk};",
-        f"F *scratch = (F *)aligned_alloc(64, (size_t)(((held * {rows} + chunks * {count}) * pitch * "
+        f"const int64_t most = steps < {chunk} ? steps : {chunk}, chunks = (steps + {chunk - 1}) / {chunk};",
+        f"F *scratch = (F *)aligned_alloc(64, (size_t)(((most * {rows} + chunks * {count}) * pitch * "
         "(int64_t)sizeof(F) + 127) & ~(int64_t)63));",
-        f"F *marks = scratch + held * {rows} * pitch;",
+        f"F *marks = scratch + most * {rows} * pitch;",
     ]
     inner = [*code.block(), *_backward_block(code, wanted)]
     before = ["huge(grad_x, steps * total * (int64_t)sizeof(S));"]
@@ -287,26 +288,25 @@ def _backward_block(code: _Code, wanted: list) -> list[str]:
         lines.append(_load(f"g_{k}", f"cot_{k}"))
         lines.append(f"if (first_{k}) memcpy(marks + {k} * pitch, first_{k} + m, (size_t)n * sizeof(F));")
         lines.append(f"else memset(marks + {k} * pitch, 0, (size_t)n * sizeof(F));")
-    size = f"(size_t)({count} * pitch) * sizeof(F)"
-    chunk, tape = chunk_of(code.program, code.variant), len(code.tape())
-    rows = count + tape
-    ahead = "if (t + 2 < steps) fetch(xt + 2 * x_step, n);"
-    at_step = ["const S *RESTRICT xt = xb + t * x_step;", ahead, *code.at_step()]
+    chunk, rows = code.chunk, len(code.kept)
+    at_step = ["const S *RESTRICT xt = xb + t * x_step;", AHEAD, *code.at_step()]
+    copy = "memcpy({}, {}, (size_t)n * sizeof(F));"
+    load = [copy.format(f"v_{k}", f"marks + (c * {count} + {k}) * pitch") for k, _ in states]
+    save = [copy.format(f"marks + ((c + 1) * {count} + {k}) * pitch", f"v_{k}") for k, _ in states]
     mark = [
-        f"F *RESTRICT then = marks + (c + 1) * {count} * pitch;",
-        f"memcpy(then, marks + c * {count} * pitch, {size});",
+        *load,
         f"for (int64_t t = c * {chunk}; t < (c + 1) * {chunk}; t++) {{",
-        *_indent([*at_step, *code.next_states("then", "then")]),
+        *_indent([*at_step, *code.run_step(keep=False)]),
         "}",
+        *save,
     ]
     fill = [
         f"const int64_t t0 = c * {chunk}, t1 = steps < t0 + {chunk} ? steps : t0 + {chunk};",
-        f"memcpy(scratch, marks + c * {count} * pitch, {size});",
-        f"for (int64_t t = t0; t < {'t1' if tape else 't1 - 1'}; t++) {{",
-        f"  const F *RESTRICT now = scratch + (t - t0) * {rows} * pitch;",
-        f"  F *RESTRICT then = scratch + (t - t0 + 1) * {rows} * pitch;",
-        *([f"  F *RESTRICT kept = scratch + (t - t0) * {rows} * pitch;"] if tape else []),
-        *_indent([*at_step, *code.next_states("now", "then", keep=True)]),
+        *load,
+        "for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);",
+        "for (int64_t t = t0; t < t1; t++) {",
+        f"  F *RESTRICT held = scratch + (t - t0) * {rows} * pitch;",
+        *_indent([*at_step, *code.run_step(keep=True)]),
         "}",
         "for (int64_t t = t1 - 1; t >= t0; t--) {",
         *_indent(_backward_step(code, wanted)),
@@ -327,8 +327,8 @@ def _backward_block(code: _Code, wanted: list) -> list[str]:
 
 def _backward_step(code: _Code, wanted: list) -> list[str]:
     """One step of the vector-Jacobian product over the lanes of a block."""
-    states, count = list(enumerate(code.states)), len(code.states)
-    inputs = code.inputs({name: f"now[{k} * pitch + i]" for k, name in states})
+    states = list(enumerate(code.states))
+    inputs = code.inputs({name: f"v_{k}[i]" for k, name in states})  # not read: what is needed of them is held
     inputs |= {"cot:spikes": "LOAD(ct[i])"} | {f"cot:{name}": f"g_{k}[i]" for k, name in states}
     stores = {"grad:x": "gt[i] = STORE({});"} | {f"grad:{name}": f"g_{k}[i] = {{}};" for k, name in states}
     sums = []
@@ -341,12 +341,14 @@ def _backward_step(code: _Code, wanted: list) -> list[str]:
         else:
             stores[f"grad:{name}"] = f"q_{k}[i] += {{}};"
     timed = [k for k, _, kind in wanted if kind.timed and not kind.spread]
-    given = {n: f"now[{count + k} * pitch + i]" for k, (_, n) in enumerate(code.tape())}
+    given = {n: f"held[{k} * pitch + i]" for k, (_, n) in enumerate(code.kept)}
     outputs = backward_outputs(code.program, code.variant)
+    graph = code.program.backward
+    needed = {graph.nodes[n].args[0] for n in graph.needed(outputs, given) if graph.nodes[n].op == "input"}
     clause = " reduction(+:" + ",".join(f"add_{k}" for k in timed) + ")" if timed else ""
     loops = code.loops(staged(code.program.backward, outputs, inputs, stores, given), clause)
     return [
-        f"const F *RESTRICT now = scratch + (t - t0) * {count + len(given)} * pitch;",
+        f"const F *RESTRICT held = scratch + (t - t0) * {len(given)} * pitch;",
         "const S *RESTRICT xt = xb + t * x_step;",
         "const S *RESTRICT ct = cot + t * total + m;",
         "S *RESTRICT gt = stream ? out : grad_x + t * total + m;",
@@ -354,7 +356,7 @@ def _backward_step(code: _Code, wanted: list) -> list[str]:
         "  fetch(ct - 2 * total, n);",
         "  if (!stream && steps >= 16) fetch_to_write(gt - 2 * total, n);",
         "}",
-        *code.at_step(),
+        *code.at_step(draws="uniform" in needed),
         *(f"double add_{k} = 0;" for k in timed),
         *loops,
         "if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));",

@@ -17,7 +17,7 @@ from rheobase.fuse.trace import Program
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 PARALLEL_FROM = 3 << 17  # elements; below, waking a second thread (.1 ms when threads sleep) costs more than it saves
-STREAM_FROM = 24 << 20  # bytes; larger outputs are written past the caches
+STREAM_FROM = 8 << 20  # bytes; larger outputs are written past the caches
 
 NUMBER = cpu.Kind()
 THREADS, CLOCK, KEY, X = (cpu.COMMON.index(name) for name in ("threads", "clock", "key", "x"))
@@ -56,7 +56,7 @@ class Plan:
 
 def plan(x: Tensor, ordered: bool) -> Plan:
     """The plan of a call on x. `ordered`: only plain or channels-last order will do (drawn random numbers)."""
-    key = (x.shape, x.stride(), x.dtype, ordered)
+    key = (x.shape, None if x.is_contiguous() else x.stride(), x.dtype, ordered)
     found = _plans.get(key)
     if found is None:
         if len(_plans) > 1000:
@@ -157,8 +157,12 @@ class Call:
         self, values: Sequence[Coefficient], spikes: Tensor, first: list[Tensor | None], last: list[Tensor]
     ) -> None:
         """Run the forward kernel; `last` is empty where the final states are not asked for."""
-        key = None if tensors_of(values) else (self.plan, self.uniform is None, *values)
-        found = self.program.prepared.get(key) if key else None
+        key: tuple | None = (self.plan, self.uniform is None, *values)
+        for value in values:
+            if isinstance(value, Tensor):
+                key = None
+                break
+        found = None if key is None else self.program.prepared.get(key)
         function, packed, _alive = found or self._prepare(values, key)
         packed = packed[:]
         packed[THREADS], packed[CLOCK], packed[KEY] = self.threads(), *self.clock

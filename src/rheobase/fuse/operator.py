@@ -100,7 +100,7 @@ def choose(program: Program | None, x: Tensor, name: str, obstacle: str | None =
     if asked == "auto":
         if obstacle is not None:
             return "eager"
-        if x.device.type == "cpu":
+        if x.is_cpu:
             if build.compiler() is not None:
                 return "cpu"
             warn_once("rheobase: no C compiler found, so neurons run eager, many times slower; install gcc or clang.")
@@ -108,7 +108,7 @@ def choose(program: Program | None, x: Tensor, name: str, obstacle: str | None =
         return _choose_gpu(program, x, name)
     if obstacle is not None:
         raise RuntimeError(f"{name}: backend {asked!r} cannot run this call: {obstacle}. Use rb.backend('auto').")
-    if asked == "cpu" and x.device.type != "cpu":
+    if asked == "cpu" and not x.is_cpu:
         raise RuntimeError(f"{name}: backend 'cpu' needs x on the CPU; it is on {x.device}.")
     if asked == "triton" and (why := gpu.obstacle(program, x)) is not None:  # type: ignore[arg-type]
         raise RuntimeError(f"{name}: backend 'triton' cannot run this call: {why}. Use rb.backend('auto').")

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 import torch
 from torch import Tensor
@@ -75,25 +75,6 @@ class Graph:
     def operations(self, names: Iterable[str]) -> Counter[str]:
         """How often each operation occurs in computing the named outputs."""
         return Counter(self.nodes[n].op for n in self.needed(names) if self.nodes[n].op != "input")
-
-
-def shared(
-    first: tuple[Graph, Sequence[str]], second: tuple[Graph, Sequence[str]], kinds: Collection[str]
-) -> list[tuple[int, int]]:
-    """Pairs of nodes, of the given kinds, that compute the same in both graphs for the named outputs."""
-    table: dict[tuple, int] = {}
-
-    def numbered(graph: Graph, names: Sequence[str]) -> dict[int, int]:
-        same: dict[int, int] = {}
-        for n in graph.needed(names):
-            node = graph.nodes[n]
-            arguments = tuple(("node", same[a]) if isinstance(a, int) else a for a in node.args)
-            same[n] = table.setdefault((node.op, arguments), len(table))
-        return same
-
-    one, other = numbered(*first), numbered(*second)
-    found = {value: n for n, value in one.items() if first[0].nodes[n].op in kinds}
-    return [(found[value], n) for n, value in other.items() if value in found]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -217,7 +217,7 @@ class Neuron(nn.Module, metaclass=_Definition):
 
     def program(self) -> trace.Program:
         """The step and its vector-Jacobian product as scalar programs; traced once per kind and settings."""
-        found = vars(self).get("_program")
+        found = self.__dict__.get("_program")
         if found is None:
             found = trace.cached(self.described(), self._settings())
             vars(self)["_program"] = found

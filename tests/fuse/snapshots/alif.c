@@ -46,10 +46,8 @@ void forward(const int64_t *a) {
       for (int64_t t = 0; t < steps; t++) {
         const S *RESTRICT xt = xb + t * x_step;
         S *RESTRICT st = stream ? out : s + t * total + m;
-        if (t + 2 < steps) {
-          fetch(xt + 2 * x_step, n);
-          if (!stream && steps >= 16) fetch_to_write(st + 2 * total, n);
-        }
+        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
+        if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
         #pragma omp simd
         for (int64_t i = 0; i < n; i++) {
           const F n0 = LOAD(xt[i]);
@@ -129,14 +127,17 @@ void backward(const int64_t *a) {
   #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     const uint64_t mode = flush_on();
+    F v_0[336] __attribute__((aligned(64)));
     F g_0[336] __attribute__((aligned(64)));
+    F v_1[336] __attribute__((aligned(64)));
     F g_1[336] __attribute__((aligned(64)));
+    F v_2[336] __attribute__((aligned(64)));
     F g_2[336] __attribute__((aligned(64)));
     S out[336] __attribute__((aligned(64)));
     const int64_t pitch = width + 16;
-    const int64_t held = 1 + (steps < 64 ? steps : 64), chunks = (steps + 63) / 64;
-    F *scratch = (F *)aligned_alloc(64, (size_t)(((held * 3 + chunks * 3) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
-    F *marks = scratch + held * 3 * pitch;
+    const int64_t most = steps < 64 ? steps : 64, chunks = (steps + 63) / 64;
+    F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 3 + chunks * 3) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
+    F *marks = scratch + most * 3 * pitch;
     #pragma omp for schedule(static)
     for (int64_t b = 0; b < blocks; b++) {
       const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
@@ -152,17 +153,18 @@ void backward(const int64_t *a) {
       if (first_2) memcpy(marks + 2 * pitch, first_2 + m, (size_t)n * sizeof(F));
       else memset(marks + 2 * pitch, 0, (size_t)n * sizeof(F));
       for (int64_t c = 0; c + 1 < chunks; c++) {
-        F *RESTRICT then = marks + (c + 1) * 3 * pitch;
-        memcpy(then, marks + c * 3 * pitch, (size_t)(3 * pitch) * sizeof(F));
+        memcpy(v_0, marks + (c * 3 + 0) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_1, marks + (c * 3 + 1) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_2, marks + (c * 3 + 2) * pitch, (size_t)n * sizeof(F));
         for (int64_t t = c * 64; t < (c + 1) * 64; t++) {
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = then[0 * pitch + i];
-            const F n2 = then[1 * pitch + i];
-            const F n3 = then[2 * pitch + i];
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
+            const F n3 = v_2[i];
             const F n4 = c_0;
             const F n5 = c_1;
             const F n6 = c_2;
@@ -182,26 +184,31 @@ void backward(const int64_t *a) {
             const F n20 = n19 - n14;
             const int n21 = n20 >= (F)(0.0);
             const F n22 = n21 ? (F)1 : (F)0;
-            then[0 * pitch + i] = n19;
-            then[1 * pitch + i] = n12;
-            then[2 * pitch + i] = n22;
+            v_0[i] = n19;
+            v_1[i] = n12;
+            v_2[i] = n22;
           }
         }
+        memcpy(marks + ((c + 1) * 3 + 0) * pitch, v_0, (size_t)n * sizeof(F));
+        memcpy(marks + ((c + 1) * 3 + 1) * pitch, v_1, (size_t)n * sizeof(F));
+        memcpy(marks + ((c + 1) * 3 + 2) * pitch, v_2, (size_t)n * sizeof(F));
       }
       for (int64_t c = chunks - 1; c >= 0; c--) {
         const int64_t t0 = c * 64, t1 = steps < t0 + 64 ? steps : t0 + 64;
-        memcpy(scratch, marks + c * 3 * pitch, (size_t)(3 * pitch) * sizeof(F));
-        for (int64_t t = t0; t < t1 - 1; t++) {
-          const F *RESTRICT now = scratch + (t - t0) * 3 * pitch;
-          F *RESTRICT then = scratch + (t - t0 + 1) * 3 * pitch;
+        memcpy(v_0, marks + (c * 3 + 0) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_1, marks + (c * 3 + 1) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_2, marks + (c * 3 + 2) * pitch, (size_t)n * sizeof(F));
+        for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
+        for (int64_t t = t0; t < t1; t++) {
+          F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
-            const F n2 = now[1 * pitch + i];
-            const F n3 = now[2 * pitch + i];
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
+            const F n3 = v_2[i];
             const F n4 = c_0;
             const F n5 = c_1;
             const F n6 = c_2;
@@ -221,13 +228,16 @@ void backward(const int64_t *a) {
             const F n20 = n19 - n14;
             const int n21 = n20 >= (F)(0.0);
             const F n22 = n21 ? (F)1 : (F)0;
-            then[0 * pitch + i] = n19;
-            then[1 * pitch + i] = n12;
-            then[2 * pitch + i] = n22;
+            v_0[i] = n19;
+            v_1[i] = n12;
+            v_2[i] = n22;
+            held[0 * pitch + i] = n3;
+            held[1 * pitch + i] = n14;
+            held[2 * pitch + i] = n20;
           }
         }
         for (int64_t t = t1 - 1; t >= t0; t--) {
-          const F *RESTRICT now = scratch + (t - t0) * 3 * pitch;
+          const F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
           const S *RESTRICT ct = cot + t * total + m;
           S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -237,31 +247,18 @@ void backward(const int64_t *a) {
           }
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
-            const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
-            const F n2 = now[1 * pitch + i];
-            const F n3 = now[2 * pitch + i];
+            const F n3 = held[0 * pitch + i];
             const F n4 = c_0;
             const F n5 = c_1;
             const F n6 = c_2;
             const F n7 = c_3;
             const F n8 = c_4;
-            const F n9 = c_5;
             const F n10 = LOAD(ct[i]);
             const F n11 = g_0[i];
             const F n12 = g_1[i];
             const F n13 = g_2[i];
-            const F n14 = n6 * n2;
-            const F n15 = n7 * n3;
-            const F n16 = n14 + n15;
-            const F n17 = n8 * n16;
-            const F n18 = n9 + n17;
-            const F n19 = n4 * n1;
-            const F n20 = n5 * n0;
-            const F n21 = n19 + n20;
-            const F n22 = n18 * n3;
-            const F n23 = n21 - n22;
-            const F n24 = n23 - n18;
+            const F n18 = held[1 * pitch + i];
+            const F n24 = held[2 * pitch + i];
             const F n27 = ABS(n24);
             const F n28 = (F)(1.0) - n27;
             const F n29 = (n28 > (F)(0.0) || n28 != n28 ? n28 : (F)(0.0));

@@ -39,10 +39,8 @@ void forward(const int64_t *a) {
       for (int64_t t = 0; t < steps; t++) {
         const S *RESTRICT xt = xb + t * x_step;
         S *RESTRICT st = stream ? out : s + t * total + m;
-        if (t + 2 < steps) {
-          fetch(xt + 2 * x_step, n);
-          if (!stream && steps >= 16) fetch_to_write(st + 2 * total, n);
-        }
+        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
+        if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
         F k7[336] __attribute__((aligned(64)));
         F k10[336] __attribute__((aligned(64)));
         F k17[336] __attribute__((aligned(64)));
@@ -123,13 +121,15 @@ void backward(const int64_t *a) {
   #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     const uint64_t mode = flush_on();
+    F v_0[336] __attribute__((aligned(64)));
     F g_0[336] __attribute__((aligned(64)));
+    F v_1[336] __attribute__((aligned(64)));
     F g_1[336] __attribute__((aligned(64)));
     S out[336] __attribute__((aligned(64)));
     const int64_t pitch = width + 16;
-    const int64_t held = 1 + (steps < 64 ? steps : 64), chunks = (steps + 63) / 64;
-    F *scratch = (F *)aligned_alloc(64, (size_t)(((held * 4 + chunks * 2) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
-    F *marks = scratch + held * 4 * pitch;
+    const int64_t most = steps < 64 ? steps : 64, chunks = (steps + 63) / 64;
+    F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 4 + chunks * 2) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
+    F *marks = scratch + most * 4 * pitch;
     #pragma omp for schedule(static)
     for (int64_t b = 0; b < blocks; b++) {
       const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
@@ -142,19 +142,19 @@ void backward(const int64_t *a) {
       if (first_1) memcpy(marks + 1 * pitch, first_1 + m, (size_t)n * sizeof(F));
       else memset(marks + 1 * pitch, 0, (size_t)n * sizeof(F));
       for (int64_t c = 0; c + 1 < chunks; c++) {
-        F *RESTRICT then = marks + (c + 1) * 2 * pitch;
-        memcpy(then, marks + c * 2 * pitch, (size_t)(2 * pitch) * sizeof(F));
+        memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
         for (int64_t t = c * 64; t < (c + 1) * 64; t++) {
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           F k7[336] __attribute__((aligned(64)));
           F k10[336] __attribute__((aligned(64)));
           F k17[336] __attribute__((aligned(64)));
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = then[0 * pitch + i];
-            const F n2 = then[1 * pitch + i];
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
             const F n3 = c_0;
             const F n4 = c_1;
             const F n5 = c_2;
@@ -181,29 +181,32 @@ void backward(const int64_t *a) {
             const F n19 = n5 + n18;
             const F n20 = n10 * n19;
             const F n21 = n7 - n20;
-            then[0 * pitch + i] = n21;
-            then[1 * pitch + i] = n17;
+            v_0[i] = n21;
+            v_1[i] = n17;
           }
         }
+        memcpy(marks + ((c + 1) * 2 + 0) * pitch, v_0, (size_t)n * sizeof(F));
+        memcpy(marks + ((c + 1) * 2 + 1) * pitch, v_1, (size_t)n * sizeof(F));
       }
       for (int64_t c = chunks - 1; c >= 0; c--) {
         const int64_t t0 = c * 64, t1 = steps < t0 + 64 ? steps : t0 + 64;
-        memcpy(scratch, marks + c * 2 * pitch, (size_t)(2 * pitch) * sizeof(F));
+        memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
+        for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
         for (int64_t t = t0; t < t1; t++) {
-          const F *RESTRICT now = scratch + (t - t0) * 4 * pitch;
-          F *RESTRICT then = scratch + (t - t0 + 1) * 4 * pitch;
-          F *RESTRICT kept = scratch + (t - t0) * 4 * pitch;
+          F *RESTRICT held = scratch + (t - t0) * 4 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           F k7[336] __attribute__((aligned(64)));
+          F k8[336] __attribute__((aligned(64)));
           F k10[336] __attribute__((aligned(64)));
           F k15[336] __attribute__((aligned(64)));
           F k17[336] __attribute__((aligned(64)));
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
-            const F n2 = now[1 * pitch + i];
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
             const F n3 = c_0;
             const F n4 = c_1;
             const F n5 = c_2;
@@ -217,14 +220,17 @@ void backward(const int64_t *a) {
             const F n16 = n2 * n15;
             const F n17 = n16 + n10;
             k7[i] = n7;
+            k8[i] = n8;
             k10[i] = n10;
             k15[i] = n15;
             k17[i] = n17;
           }
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
+            const F n2 = v_1[i];
             const F n5 = c_2;
             const F n7 = k7[i];
+            const F n8 = k8[i];
             const F n10 = k10[i];
             const F n15 = k15[i];
             const F n17 = k17[i];
@@ -232,14 +238,16 @@ void backward(const int64_t *a) {
             const F n19 = n5 + n18;
             const F n20 = n10 * n19;
             const F n21 = n7 - n20;
-            then[0 * pitch + i] = n21;
-            then[1 * pitch + i] = n17;
-            kept[2 * pitch + i] = n15;
-            kept[3 * pitch + i] = n18;
+            v_0[i] = n21;
+            v_1[i] = n17;
+            held[0 * pitch + i] = n2;
+            held[1 * pitch + i] = n8;
+            held[2 * pitch + i] = n15;
+            held[3 * pitch + i] = n18;
           }
         }
         for (int64_t t = t1 - 1; t >= t0; t--) {
-          const F *RESTRICT now = scratch + (t - t0) * 4 * pitch;
+          const F *RESTRICT held = scratch + (t - t0) * 4 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
           const S *RESTRICT ct = cot + t * total + m;
           S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -249,25 +257,21 @@ void backward(const int64_t *a) {
           }
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
-            const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
-            const F n2 = now[1 * pitch + i];
+            const F n2 = held[0 * pitch + i];
             const F n3 = c_0;
             const F n4 = c_1;
             const F n5 = c_2;
             const F n6 = LOAD(ct[i]);
             const F n7 = g_0[i];
             const F n8 = g_1[i];
-            const F n9 = n3 * n1;
-            const F n10 = n9 + n0;
-            const F n11 = n10 - n5;
+            const F n11 = held[1 * pitch + i];
             const int n12 = n11 >= (F)(0.0);
             const F n13 = n12 ? (F)1 : (F)0;
             const F n14 = ABS(n11);
             const int n15 = n14 <= (F)(0.5);
             const F n16 = n15 ? (F)1 : (F)0;
-            const F n18 = now[2 * pitch + i];
-            const F n21 = now[3 * pitch + i];
+            const F n18 = held[2 * pitch + i];
+            const F n21 = held[3 * pitch + i];
             const F n22 = n5 + n21;
             const F n25 = -n7;
             const F n26 = n25 * n13;

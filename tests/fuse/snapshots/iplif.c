@@ -48,10 +48,8 @@ void forward(const int64_t *a) {
       for (int64_t t = 0; t < steps; t++) {
         const S *RESTRICT xt = xb + t * x_step;
         S *RESTRICT st = stream ? out : s + t * total + m;
-        if (t + 2 < steps) {
-          fetch(xt + 2 * x_step, n);
-          if (!stream && steps >= 16) fetch_to_write(st + 2 * total, n);
-        }
+        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
+        if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
         #pragma omp simd
         for (int64_t i = 0; i < n; i++) {
           const F n0 = LOAD(xt[i]);
@@ -138,16 +136,20 @@ void backward(const int64_t *a) {
   #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     const uint64_t mode = flush_on();
+    F v_0[336] __attribute__((aligned(64)));
     F g_0[336] __attribute__((aligned(64)));
+    F v_1[336] __attribute__((aligned(64)));
     F g_1[336] __attribute__((aligned(64)));
+    F v_2[336] __attribute__((aligned(64)));
     F g_2[336] __attribute__((aligned(64)));
+    F v_3[336] __attribute__((aligned(64)));
     F g_3[336] __attribute__((aligned(64)));
     S out[336] __attribute__((aligned(64)));
     F q_0[336] __attribute__((aligned(64)));
     const int64_t pitch = width + 16;
-    const int64_t held = 1 + (steps < 32 ? steps : 32), chunks = (steps + 31) / 32;
-    F *scratch = (F *)aligned_alloc(64, (size_t)(((held * 5 + chunks * 4) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
-    F *marks = scratch + held * 5 * pitch;
+    const int64_t most = steps < 64 ? steps : 64, chunks = (steps + 63) / 64;
+    F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 3 + chunks * 4) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
+    F *marks = scratch + most * 3 * pitch;
     #pragma omp for schedule(static)
     for (int64_t b = 0; b < blocks; b++) {
       const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
@@ -167,18 +169,20 @@ void backward(const int64_t *a) {
       if (first_3) memcpy(marks + 3 * pitch, first_3 + m, (size_t)n * sizeof(F));
       else memset(marks + 3 * pitch, 0, (size_t)n * sizeof(F));
       for (int64_t c = 0; c + 1 < chunks; c++) {
-        F *RESTRICT then = marks + (c + 1) * 4 * pitch;
-        memcpy(then, marks + c * 4 * pitch, (size_t)(4 * pitch) * sizeof(F));
-        for (int64_t t = c * 32; t < (c + 1) * 32; t++) {
+        memcpy(v_0, marks + (c * 4 + 0) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_1, marks + (c * 4 + 1) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_2, marks + (c * 4 + 2) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_3, marks + (c * 4 + 3) * pitch, (size_t)n * sizeof(F));
+        for (int64_t t = c * 64; t < (c + 1) * 64; t++) {
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = then[0 * pitch + i];
-            const F n2 = then[1 * pitch + i];
-            const F n3 = then[2 * pitch + i];
-            const F n4 = then[3 * pitch + i];
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
+            const F n3 = v_2[i];
+            const F n4 = v_3[i];
             const F n5 = c_0;
             const F n6 = c_1;
             const F n7 = c_2;
@@ -201,29 +205,35 @@ void backward(const int64_t *a) {
             const F n27 = n17 * n26;
             const F n28 = n22 - n27;
             const F n29 = n0 * n17;
-            then[0 * pitch + i] = n28;
-            then[1 * pitch + i] = n25;
-            then[2 * pitch + i] = n12;
-            then[3 * pitch + i] = n29;
+            v_0[i] = n28;
+            v_1[i] = n25;
+            v_2[i] = n12;
+            v_3[i] = n29;
           }
         }
+        memcpy(marks + ((c + 1) * 4 + 0) * pitch, v_0, (size_t)n * sizeof(F));
+        memcpy(marks + ((c + 1) * 4 + 1) * pitch, v_1, (size_t)n * sizeof(F));
+        memcpy(marks + ((c + 1) * 4 + 2) * pitch, v_2, (size_t)n * sizeof(F));
+        memcpy(marks + ((c + 1) * 4 + 3) * pitch, v_3, (size_t)n * sizeof(F));
       }
       for (int64_t c = chunks - 1; c >= 0; c--) {
-        const int64_t t0 = c * 32, t1 = steps < t0 + 32 ? steps : t0 + 32;
-        memcpy(scratch, marks + c * 4 * pitch, (size_t)(4 * pitch) * sizeof(F));
+        const int64_t t0 = c * 64, t1 = steps < t0 + 64 ? steps : t0 + 64;
+        memcpy(v_0, marks + (c * 4 + 0) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_1, marks + (c * 4 + 1) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_2, marks + (c * 4 + 2) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_3, marks + (c * 4 + 3) * pitch, (size_t)n * sizeof(F));
+        for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
         for (int64_t t = t0; t < t1; t++) {
-          const F *RESTRICT now = scratch + (t - t0) * 5 * pitch;
-          F *RESTRICT then = scratch + (t - t0 + 1) * 5 * pitch;
-          F *RESTRICT kept = scratch + (t - t0) * 5 * pitch;
+          F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
-            const F n2 = now[1 * pitch + i];
-            const F n3 = now[2 * pitch + i];
-            const F n4 = now[3 * pitch + i];
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
+            const F n3 = v_2[i];
+            const F n4 = v_3[i];
             const F n5 = c_0;
             const F n6 = c_1;
             const F n7 = c_2;
@@ -246,15 +256,17 @@ void backward(const int64_t *a) {
             const F n27 = n17 * n26;
             const F n28 = n22 - n27;
             const F n29 = n0 * n17;
-            then[0 * pitch + i] = n28;
-            then[1 * pitch + i] = n25;
-            then[2 * pitch + i] = n12;
-            then[3 * pitch + i] = n29;
-            kept[4 * pitch + i] = n26;
+            v_0[i] = n28;
+            v_1[i] = n25;
+            v_2[i] = n12;
+            v_3[i] = n29;
+            held[0 * pitch + i] = n1;
+            held[1 * pitch + i] = n12;
+            held[2 * pitch + i] = n26;
           }
         }
         for (int64_t t = t1 - 1; t >= t0; t--) {
-          const F *RESTRICT now = scratch + (t - t0) * 5 * pitch;
+          const F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
           const S *RESTRICT ct = cot + t * total + m;
           S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -265,9 +277,7 @@ void backward(const int64_t *a) {
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
-            const F n3 = now[2 * pitch + i];
-            const F n4 = now[3 * pitch + i];
+            const F n1 = held[0 * pitch + i];
             const F n5 = c_0;
             const F n6 = c_1;
             const F n7 = c_2;
@@ -279,8 +289,7 @@ void backward(const int64_t *a) {
             const F n13 = g_3[i];
             const F n14 = n5 * n1;
             const F n15 = n14 + n0;
-            const F n16 = n3 + n4;
-            const F n17 = n8 * n16;
+            const F n17 = held[1 * pitch + i];
             const F n18 = (n17 > (F)(0.0) || n17 != n17 ? n17 : (F)(0.0));
             const F n19 = n15 - n18;
             const F n20 = n19 - n6;
@@ -291,7 +300,7 @@ void backward(const int64_t *a) {
             const F n25 = n24 ? (F)1 : (F)0;
             const F n26 = n6 * n22;
             const F n27 = n19 - n26;
-            const F n31 = now[4 * pitch + i];
+            const F n31 = held[2 * pitch + i];
             const F n35 = n13 * n0;
             const F n36 = n13 * n22;
             const F n37 = n9 + n35;

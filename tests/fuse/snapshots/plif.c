@@ -34,10 +34,8 @@ void forward(const int64_t *a) {
       for (int64_t t = 0; t < steps; t++) {
         const S *RESTRICT xt = xb + t * x_step;
         S *RESTRICT st = stream ? out : s + t * total + m;
-        if (t + 2 < steps) {
-          fetch(xt + 2 * x_step, n);
-          if (!stream && steps >= 16) fetch_to_write(st + 2 * total, n);
-        }
+        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
+        if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
         #pragma omp simd
         for (int64_t i = 0; i < n; i++) {
           const F n0 = LOAD(xt[i]);
@@ -92,13 +90,14 @@ void backward(const int64_t *a) {
   #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     const uint64_t mode = flush_on();
+    F v_0[336] __attribute__((aligned(64)));
     F g_0[336] __attribute__((aligned(64)));
     S out[336] __attribute__((aligned(64)));
     F q_0[336] __attribute__((aligned(64)));
     const int64_t pitch = width + 16;
-    const int64_t held = 1 + (steps < 256 ? steps : 256), chunks = (steps + 255) / 256;
-    F *scratch = (F *)aligned_alloc(64, (size_t)(((held * 1 + chunks * 1) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
-    F *marks = scratch + held * 1 * pitch;
+    const int64_t most = steps < 128 ? steps : 128, chunks = (steps + 127) / 128;
+    F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 2 + chunks * 1) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
+    F *marks = scratch + most * 2 * pitch;
     #pragma omp for schedule(static)
     for (int64_t b = 0; b < blocks; b++) {
       const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
@@ -109,15 +108,14 @@ void backward(const int64_t *a) {
       if (first_0) memcpy(marks + 0 * pitch, first_0 + m, (size_t)n * sizeof(F));
       else memset(marks + 0 * pitch, 0, (size_t)n * sizeof(F));
       for (int64_t c = 0; c + 1 < chunks; c++) {
-        F *RESTRICT then = marks + (c + 1) * 1 * pitch;
-        memcpy(then, marks + c * 1 * pitch, (size_t)(1 * pitch) * sizeof(F));
-        for (int64_t t = c * 256; t < (c + 1) * 256; t++) {
+        memcpy(v_0, marks + (c * 1 + 0) * pitch, (size_t)n * sizeof(F));
+        for (int64_t t = c * 128; t < (c + 1) * 128; t++) {
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = then[0 * pitch + i];
+            const F n1 = v_0[i];
             const F n2 = c_0;
             const F n3 = c_1;
             const F n4 = n0 - n1;
@@ -128,22 +126,23 @@ void backward(const int64_t *a) {
             const F n9 = n8 ? (F)1 : (F)0;
             const F n14 = (F)(1.0) - n9;
             const F n15 = n6 * n14;
-            then[0 * pitch + i] = n15;
+            v_0[i] = n15;
           }
         }
+        memcpy(marks + ((c + 1) * 1 + 0) * pitch, v_0, (size_t)n * sizeof(F));
       }
       for (int64_t c = chunks - 1; c >= 0; c--) {
-        const int64_t t0 = c * 256, t1 = steps < t0 + 256 ? steps : t0 + 256;
-        memcpy(scratch, marks + c * 1 * pitch, (size_t)(1 * pitch) * sizeof(F));
-        for (int64_t t = t0; t < t1 - 1; t++) {
-          const F *RESTRICT now = scratch + (t - t0) * 1 * pitch;
-          F *RESTRICT then = scratch + (t - t0 + 1) * 1 * pitch;
+        const int64_t t0 = c * 128, t1 = steps < t0 + 128 ? steps : t0 + 128;
+        memcpy(v_0, marks + (c * 1 + 0) * pitch, (size_t)n * sizeof(F));
+        for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
+        for (int64_t t = t0; t < t1; t++) {
+          F *RESTRICT held = scratch + (t - t0) * 2 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
+            const F n1 = v_0[i];
             const F n2 = c_0;
             const F n3 = c_1;
             const F n4 = n0 - n1;
@@ -154,11 +153,13 @@ void backward(const int64_t *a) {
             const F n9 = n8 ? (F)1 : (F)0;
             const F n14 = (F)(1.0) - n9;
             const F n15 = n6 * n14;
-            then[0 * pitch + i] = n15;
+            v_0[i] = n15;
+            held[0 * pitch + i] = n4;
+            held[1 * pitch + i] = n7;
           }
         }
         for (int64_t t = t1 - 1; t >= t0; t--) {
-          const F *RESTRICT now = scratch + (t - t0) * 1 * pitch;
+          const F *RESTRICT held = scratch + (t - t0) * 2 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
           const S *RESTRICT ct = cot + t * total + m;
           S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -168,16 +169,11 @@ void backward(const int64_t *a) {
           }
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
-            const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
             const F n2 = c_0;
-            const F n3 = c_1;
             const F n4 = LOAD(ct[i]);
             const F n5 = g_0[i];
-            const F n6 = n0 - n1;
-            const F n7 = n2 * n6;
-            const F n8 = n1 + n7;
-            const F n9 = n8 - n3;
+            const F n6 = held[0 * pitch + i];
+            const F n9 = held[1 * pitch + i];
             const int n10 = n9 >= (F)(0.0);
             const F n11 = n10 ? (F)1 : (F)0;
             const F n12 = n9 * (F)(3.141592653589793);

@@ -44,10 +44,8 @@ void forward(const int64_t *a) {
       for (int64_t t = 0; t < steps; t++) {
         const S *RESTRICT xt = xb + t * x_step;
         S *RESTRICT st = stream ? out : s + t * total + m;
-        if (t + 2 < steps) {
-          fetch(xt + 2 * x_step, n);
-          if (!stream && steps >= 16) fetch_to_write(st + 2 * total, n);
-        }
+        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
+        if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
         if ((clock + t) / 4 != group) { group = (clock + t) / 4; philox(r4, 336, m, n, group, (uint64_t)key, swap_p, swap_c); }
         const F *RESTRICT rt = r4 + ((clock + t) % 4) * 336;
         #pragma omp simd
@@ -120,16 +118,18 @@ void backward(const int64_t *a) {
   #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     const uint64_t mode = flush_on();
+    F v_0[336] __attribute__((aligned(64)));
     F g_0[336] __attribute__((aligned(64)));
+    F v_1[336] __attribute__((aligned(64)));
     F g_1[336] __attribute__((aligned(64)));
     S out[336] __attribute__((aligned(64)));
     F r4[4 * 336] __attribute__((aligned(64)));
     F q_0[336] __attribute__((aligned(64)));
     F q_1[336] __attribute__((aligned(64)));
     const int64_t pitch = width + 16;
-    const int64_t held = 1 + (steps < 64 ? steps : 64), chunks = (steps + 63) / 64;
-    F *scratch = (F *)aligned_alloc(64, (size_t)(((held * 3 + chunks * 2) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
-    F *marks = scratch + held * 3 * pitch;
+    const int64_t most = steps < 64 ? steps : 64, chunks = (steps + 63) / 64;
+    F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 3 + chunks * 2) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
+    F *marks = scratch + most * 3 * pitch;
     #pragma omp for schedule(static)
     for (int64_t b = 0; b < blocks; b++) {
       const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
@@ -145,18 +145,18 @@ void backward(const int64_t *a) {
       if (first_1) memcpy(marks + 1 * pitch, first_1 + m, (size_t)n * sizeof(F));
       else memset(marks + 1 * pitch, 0, (size_t)n * sizeof(F));
       for (int64_t c = 0; c + 1 < chunks; c++) {
-        F *RESTRICT then = marks + (c + 1) * 2 * pitch;
-        memcpy(then, marks + c * 2 * pitch, (size_t)(2 * pitch) * sizeof(F));
+        memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
         for (int64_t t = c * 64; t < (c + 1) * 64; t++) {
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           if ((clock + t) / 4 != group) { group = (clock + t) / 4; philox(r4, 336, m, n, group, (uint64_t)key, swap_p, swap_c); }
           const F *RESTRICT rt = r4 + ((clock + t) % 4) * 336;
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = then[0 * pitch + i];
-            const F n2 = then[1 * pitch + i];
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
             const F n3 = c_0;
             const F n4 = c_1;
             const F n5 = c_2;
@@ -173,27 +173,29 @@ void backward(const int64_t *a) {
             const F n17 = rb_exp(n16);
             const int n21 = n8 < n17;
             const F n22 = n21 ? (F)1 : (F)0;
-            then[0 * pitch + i] = n13;
-            then[1 * pitch + i] = n22;
+            v_0[i] = n13;
+            v_1[i] = n22;
           }
         }
+        memcpy(marks + ((c + 1) * 2 + 0) * pitch, v_0, (size_t)n * sizeof(F));
+        memcpy(marks + ((c + 1) * 2 + 1) * pitch, v_1, (size_t)n * sizeof(F));
       }
       for (int64_t c = chunks - 1; c >= 0; c--) {
         const int64_t t0 = c * 64, t1 = steps < t0 + 64 ? steps : t0 + 64;
-        memcpy(scratch, marks + c * 2 * pitch, (size_t)(2 * pitch) * sizeof(F));
+        memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
+        for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
         for (int64_t t = t0; t < t1; t++) {
-          const F *RESTRICT now = scratch + (t - t0) * 3 * pitch;
-          F *RESTRICT then = scratch + (t - t0 + 1) * 3 * pitch;
-          F *RESTRICT kept = scratch + (t - t0) * 3 * pitch;
+          F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           if ((clock + t) / 4 != group) { group = (clock + t) / 4; philox(r4, 336, m, n, group, (uint64_t)key, swap_p, swap_c); }
           const F *RESTRICT rt = r4 + ((clock + t) % 4) * 336;
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
-            const F n2 = now[1 * pitch + i];
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
             const F n3 = c_0;
             const F n4 = c_1;
             const F n5 = c_2;
@@ -210,13 +212,15 @@ void backward(const int64_t *a) {
             const F n17 = rb_exp(n16);
             const int n21 = n8 < n17;
             const F n22 = n21 ? (F)1 : (F)0;
-            then[0 * pitch + i] = n13;
-            then[1 * pitch + i] = n22;
-            kept[2 * pitch + i] = n17;
+            v_0[i] = n13;
+            v_1[i] = n22;
+            held[0 * pitch + i] = n1;
+            held[1 * pitch + i] = n14;
+            held[2 * pitch + i] = n17;
           }
         }
         for (int64_t t = t1 - 1; t >= t0; t--) {
-          const F *RESTRICT now = scratch + (t - t0) * 3 * pitch;
+          const F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
           const S *RESTRICT ct = cot + t * total + m;
           S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -224,13 +228,10 @@ void backward(const int64_t *a) {
             fetch(ct - 2 * total, n);
             if (!stream && steps >= 16) fetch_to_write(gt - 2 * total, n);
           }
-          if ((clock + t) / 4 != group) { group = (clock + t) / 4; philox(r4, 336, m, n, group, (uint64_t)key, swap_p, swap_c); }
-          const F *RESTRICT rt = r4 + ((clock + t) % 4) * 336;
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
-            const F n2 = now[1 * pitch + i];
+            const F n1 = held[0 * pitch + i];
             const F n3 = c_0;
             const F n4 = c_1;
             const F n5 = c_2;
@@ -239,13 +240,8 @@ void backward(const int64_t *a) {
             const F n9 = LOAD(ct[i]);
             const F n10 = g_0[i];
             const F n11 = g_1[i];
-            const F n12 = n3 * n1;
-            const F n13 = n4 * n0;
-            const F n14 = n12 + n13;
-            const F n15 = n5 * n2;
-            const F n16 = n14 - n15;
-            const F n17 = n16 - n5;
-            const F n20 = now[2 * pitch + i];
+            const F n17 = held[1 * pitch + i];
+            const F n20 = held[2 * pitch + i];
             const int n21 = n17 < (F)(0.0);
             const F n22 = n20 * n6;
             const F n23 = n21 ? n22 : (F)(0.0);

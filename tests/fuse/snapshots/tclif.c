@@ -40,10 +40,8 @@ void forward(const int64_t *a) {
       for (int64_t t = 0; t < steps; t++) {
         const S *RESTRICT xt = xb + t * x_step;
         S *RESTRICT st = stream ? out : s + t * total + m;
-        if (t + 2 < steps) {
-          fetch(xt + 2 * x_step, n);
-          if (!stream && steps >= 16) fetch_to_write(st + 2 * total, n);
-        }
+        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
+        if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
         #pragma omp simd
         for (int64_t i = 0; i < n; i++) {
           const F n0 = LOAD(xt[i]);
@@ -112,15 +110,17 @@ void backward(const int64_t *a) {
   #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     const uint64_t mode = flush_on();
+    F v_0[336] __attribute__((aligned(64)));
     F g_0[336] __attribute__((aligned(64)));
+    F v_1[336] __attribute__((aligned(64)));
     F g_1[336] __attribute__((aligned(64)));
     S out[336] __attribute__((aligned(64)));
     F q_0[336] __attribute__((aligned(64)));
     F q_1[336] __attribute__((aligned(64)));
     const int64_t pitch = width + 16;
-    const int64_t held = 1 + (steps < 128 ? steps : 128), chunks = (steps + 127) / 128;
-    F *scratch = (F *)aligned_alloc(64, (size_t)(((held * 2 + chunks * 2) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
-    F *marks = scratch + held * 2 * pitch;
+    const int64_t most = steps < 128 ? steps : 128, chunks = (steps + 127) / 128;
+    F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 2 + chunks * 2) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
+    F *marks = scratch + most * 2 * pitch;
     #pragma omp for schedule(static)
     for (int64_t b = 0; b < blocks; b++) {
       const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
@@ -135,16 +135,16 @@ void backward(const int64_t *a) {
       if (first_1) memcpy(marks + 1 * pitch, first_1 + m, (size_t)n * sizeof(F));
       else memset(marks + 1 * pitch, 0, (size_t)n * sizeof(F));
       for (int64_t c = 0; c + 1 < chunks; c++) {
-        F *RESTRICT then = marks + (c + 1) * 2 * pitch;
-        memcpy(then, marks + c * 2 * pitch, (size_t)(2 * pitch) * sizeof(F));
+        memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
         for (int64_t t = c * 128; t < (c + 1) * 128; t++) {
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = then[0 * pitch + i];
-            const F n2 = then[1 * pitch + i];
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
             const F n3 = c_0;
             const F n4 = c_1;
             const F n5 = c_2;
@@ -161,24 +161,27 @@ void backward(const int64_t *a) {
             const F n20 = n9 - n19;
             const F n21 = n6 * n14;
             const F n22 = n11 - n21;
-            then[0 * pitch + i] = n20;
-            then[1 * pitch + i] = n22;
+            v_0[i] = n20;
+            v_1[i] = n22;
           }
         }
+        memcpy(marks + ((c + 1) * 2 + 0) * pitch, v_0, (size_t)n * sizeof(F));
+        memcpy(marks + ((c + 1) * 2 + 1) * pitch, v_1, (size_t)n * sizeof(F));
       }
       for (int64_t c = chunks - 1; c >= 0; c--) {
         const int64_t t0 = c * 128, t1 = steps < t0 + 128 ? steps : t0 + 128;
-        memcpy(scratch, marks + c * 2 * pitch, (size_t)(2 * pitch) * sizeof(F));
-        for (int64_t t = t0; t < t1 - 1; t++) {
-          const F *RESTRICT now = scratch + (t - t0) * 2 * pitch;
-          F *RESTRICT then = scratch + (t - t0 + 1) * 2 * pitch;
+        memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
+        memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
+        for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
+        for (int64_t t = t0; t < t1; t++) {
+          F *RESTRICT held = scratch + (t - t0) * 2 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
-          if (t + 2 < steps) fetch(xt + 2 * x_step, n);
+          fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
-            const F n2 = now[1 * pitch + i];
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
             const F n3 = c_0;
             const F n4 = c_1;
             const F n5 = c_2;
@@ -195,12 +198,14 @@ void backward(const int64_t *a) {
             const F n20 = n9 - n19;
             const F n21 = n6 * n14;
             const F n22 = n11 - n21;
-            then[0 * pitch + i] = n20;
-            then[1 * pitch + i] = n22;
+            v_0[i] = n20;
+            v_1[i] = n22;
+            held[0 * pitch + i] = n2;
+            held[1 * pitch + i] = n9;
           }
         }
         for (int64_t t = t1 - 1; t >= t0; t--) {
-          const F *RESTRICT now = scratch + (t - t0) * 2 * pitch;
+          const F *RESTRICT held = scratch + (t - t0) * 2 * pitch;
           const S *RESTRICT xt = xb + t * x_step;
           const S *RESTRICT ct = cot + t * total + m;
           S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -210,9 +215,7 @@ void backward(const int64_t *a) {
           }
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
-            const F n0 = LOAD(xt[i]);
-            const F n1 = now[0 * pitch + i];
-            const F n2 = now[1 * pitch + i];
+            const F n2 = held[0 * pitch + i];
             const F n3 = c_0;
             const F n4 = c_1;
             const F n5 = c_2;
@@ -220,9 +223,7 @@ void backward(const int64_t *a) {
             const F n7 = LOAD(ct[i]);
             const F n8 = g_0[i];
             const F n9 = g_1[i];
-            const F n10 = n3 * n2;
-            const F n11 = n1 - n10;
-            const F n12 = n11 + n0;
+            const F n12 = held[1 * pitch + i];
             const F n13 = n4 * n12;
             const F n14 = n2 + n13;
             const F n15 = n14 - n6;
