@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rheobase import cli
-from rheobase.analysis.intervals import over_seeds, wilson
+from rheobase.analysis.intervals import over_seeds, paired, wilson
 from rheobase.recipes import recipe
 from rheobase.report import page, report
 from rheobase.report.measure import measure
@@ -22,7 +22,9 @@ pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
 VOID = {"meta", "img"}
-SECTIONS = "Result Training Config Activity Spikes Confusion Gradients Energy Learned-values Again".lower().split()
+SECTIONS = (
+    "Result Comparison Training Config Activity Spikes Confusion Gradients Energy Learned-values Again".lower().split()
+)
 
 
 class Page(HTMLParser):
@@ -123,10 +125,23 @@ def test_differences_between_configs_are_marked(made):
     assert "Lines are training" not in made and "not logged" not in Page(made).words
 
 
+def test_runs_are_compared_sample_by_sample(runs, made):
+    first, second = (measure(one).right for one in read([runs / "a.json", runs / "b.json"]))
+    won, lost = int((second & ~first).sum()), int((first & ~second).sum())
+    middle, low, high = (100 * value for value in paired(lost, won, len(first)))
+    assert f"b {won} {lost} {middle:+.2f} {low:+.2f} to {high:+.2f}" in Page(made).words and won != lost
+    accuracies = [record.read(runs / f"{name}.json")["test"]["accuracy"] for name in "ab"]
+    assert (won - lost) / len(first) == pytest.approx(accuracies[1] - accuracies[0])
+
+
 def test_a_single_run_says_how_to_make_it_again(runs):
     words = Page(report([runs / "a.json"], run=False)).words
     found = record.read(runs / "a.json")
-    assert f"test accuracy {found['test']['accuracy']:.2%}" in words and "Differences" not in words
+    assert (
+        f"test accuracy {found['test']['accuracy']:.2%}" in words
+        and "Differences" not in words
+        and "Comparison" not in words
+    )
     for part in ("rheobase train <by> 'hand'", f"rheobase eval {runs / 'a.json'}", found["versions"]["torch"]):
         assert part in words
     assert found["commit"] is None or f"git checkout {found['commit'].rstrip('+')}" in words

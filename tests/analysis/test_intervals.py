@@ -2,7 +2,7 @@
 
 import pytest
 
-from rheobase.analysis.intervals import NORMAL, STUDENT, over_seeds, wilson
+from rheobase.analysis.intervals import NORMAL, STUDENT, over_seeds, paired, wilson
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -31,6 +31,25 @@ def test_wilson_holds_what_it_says():
     assert min(held(p, plain) for p in shares) < 0.9, "the check cannot tell the plain interval"
 
 
+@pytest.mark.parametrize(("first", "second"), [(0.05, 0.05), (0.1, 0.04), (0.04, 0.01)])
+def test_a_paired_interval_holds_what_it_says(first, second):
+    """Counted over all outcomes of 100 samples on which one of two is right with these chances."""
+    n, held, total = 100, 0.0, 0.0
+    for b in range(41):
+        for c in range(41 - b):
+            chance = stats.multinomial.pmf([b, c, n - b - c], n, [first, second, 1 - first - second])
+            _, low, high = paired(b, c, n)
+            total, held = total + chance, held + chance * (low <= second - first <= high)
+    assert total > 0.999 and 0.94 < held < 1.0
+
+
+def test_a_paired_interval_by_hand_and_against_two_of_their_own():
+    middle, low, high = paired(10, 30, 998)
+    assert middle == pytest.approx(0.02) and high - middle == pytest.approx(NORMAL * 0.041**0.5 / 1000**0.5, rel=0.01)
+    apart = [wilson(share, 1000) for share in (0.9, 0.92)]
+    assert low > 0 and apart[0][1] > apart[1][0], "two intervals overlap where the paired one shows a difference"
+
+
 @pytest.mark.parametrize("freedom", range(1, len(STUDENT) + 1))
 def test_the_quantiles_are_students(freedom):
     assert STUDENT[freedom - 1] == pytest.approx(stats.t.ppf(0.975, freedom), abs=6e-5)
@@ -44,6 +63,8 @@ def test_over_seeds_by_hand():
 def test_refusals():
     with pytest.raises(ValueError, match="at least two values; got 1"):
         over_seeds([0.9])
+    with pytest.raises(ValueError, match="got 3 and 4 of 6"):
+        paired(3, 4, 6)
     for share, count in ((1.1, 10), (0.5, 0)):
         with pytest.raises(ValueError, match="at least one sample"):
             wilson(share, count)

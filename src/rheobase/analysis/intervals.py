@@ -27,6 +27,25 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
+def paired(only_first: int, only_second: int, count: int) -> tuple[float, float, float]:
+    """How much more the second of two classifiers gets right of the same `count` samples, with its 95 % interval.
+
+    Math: with half a sample added to each of the four cells (both, none, either one right), b and c those that only
+    one gets right: `d = (c − b) / n ± z √(b + c − (b − c)² / n) / n`. Samples on which both agree do not widen it:
+    it is narrower than two intervals by themselves. Where they differ on a handful only, it is a little too narrow.
+    Errors: ValueError for counts below 0, or more than `count` together.
+    Source: Agresti and Min 2005.
+    """
+    if min(only_first, only_second) < 0 or only_first + only_second > count or count < 1:
+        given = f"{only_first} and {only_second} of {count}"
+        raise ValueError(
+            f"paired: needs counts of samples that only one gets right, of at least one sample; got {given}."
+        )
+    b, c, n = only_first + 0.5, only_second + 0.5, count + 2
+    middle, reach = (c - b) / n, NORMAL * math.sqrt(b + c - (b - c) ** 2 / n) / n
+    return middle, middle - reach, middle + reach
+
+
 def over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean, standard deviation and half the 95 % interval of the mean: how other seeds would differ.
 

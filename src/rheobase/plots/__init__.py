@@ -27,7 +27,7 @@ from rheobase.plots.raster import raster
 from rheobase.plots.response import memories, responses, spike_functions
 from rheobase.plots.scores import scores
 from rheobase.plots.silence import silence
-from rheobase.plots.spread import spread
+from rheobase.plots.spread import learned_over_epochs, spread
 from rheobase.plots.sweeps import sweep_overview
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "gradient_reach",
     "landscape_lines",
     "landscape_planes",
+    "learned_over_epochs",
     "learned_over_layers",
     "learning_curve",
     "learning_with_activity",

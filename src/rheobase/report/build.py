@@ -20,8 +20,10 @@ def report(paths: Sequence[Path], *, run: bool = True, command: str = "") -> str
     """
     sources = read(paths)
     measured = {source.label: _measured(source, run) for source in sources}
-    made = {
-        "Result": sections.result(sources),
+    made = {"Result": sections.result(sources)}
+    if len([one for one in measured.values() if isinstance(one, Measured)]) > 1:
+        made["Comparison"] = network.comparison(measured)
+    made |= {
         "Training": sections.training(sources),
         "Config": sections.config(sources),
         "Activity": network.activity(measured),
@@ -29,7 +31,7 @@ def report(paths: Sequence[Path], *, run: bool = True, command: str = "") -> str
         "Confusion": network.confusion(measured),
         "Gradients": network.gradients(measured),
         "Energy": network.energy(measured),
-        "Learned values": network.learned(measured),
+        "Learned values": page.joined([sections.learned(sources), network.learned(measured)]),
         "Again": sections.again(sources),
     }
     return page.document(sections.title(sources), made, f"Made by: {command}" if command else "Made by rheobase.")

@@ -36,19 +36,31 @@ Or = T | str  # or the reason why it is not there
 class Measured:
     """What running a network showed; what cannot be measured is the reason why.
 
-    `confusion` [label, prediction] counts test samples; `activity` and `gradients` are by layer, `energy` by
-    convention; `rasters` the labels of a few test samples and the spikes [T, samples, ...] of every layer for them;
-    `learned` what neurons learnt, by layer and name of the value.
+    `labels` and `predictions` [N] are those of the test set, in its order; `activity` and `gradients` are by layer,
+    `energy` by convention; `rasters` the labels of a few test samples and the spikes [T, samples, ...] of every layer
+    for them; `learned` what neurons learnt, by layer and name of the value.
     """
 
     task: Task
     score: Score
-    confusion: Tensor
+    labels: Tensor
+    predictions: Tensor
     activity: Or[dict[str, LayerActivity]]
     gradients: Or[dict[str, gradients.Split]]
     energy: Or[dict[str, Or[Report]]]
     rasters: tuple[list[int], dict[str, Tensor]]
     learned: dict[str, dict[str, Tensor]]
+
+    @property
+    def right(self) -> Tensor:
+        """Which test samples are right, [N]."""
+        return self.labels == self.predictions
+
+    @property
+    def confusion(self) -> Tensor:
+        """Counts [label, prediction] of test samples."""
+        classes = 1 + max(int(self.labels.max()), int(self.predictions.max()))
+        return torch.bincount(self.labels * classes + self.predictions, minlength=classes**2).view(classes, classes)
 
 
 def measure(source: Source) -> Measured:
@@ -61,13 +73,14 @@ def measure(source: Source) -> Measured:
     if not source.tested:
         raise ValueError("the run was not tested, as in a search, and a report does not look at the test set first.")
     task = restore_task(source.path)
-    score, confusion = _scored(task)
+    score, labels, predictions = _scored(task)
     spread = torch.linspace(0, len(task.test) - 1, min(FEW, len(task.test))).long()
     few = task.test[spread]
     return Measured(
         task=task,
         score=score,
-        confusion=confusion,
+        labels=labels,
+        predictions=predictions,
         activity=_or_reason(_activity, task, few),
         gradients=_or_reason(_gradients, task),
         energy=_or_reason(_energy, task, few),
@@ -83,20 +96,17 @@ def _or_reason(make: Callable[..., T], *arguments: Any) -> T | str:
         return str(error)
 
 
-def _scored(task: Task) -> tuple[Score, Tensor]:
-    """The test score, noise and all as in training, and the counts [label, prediction]."""
-    pairs: list[Tensor] = []
-    classes, summary = 0, objective(task.config.loss).summary
+def _scored(task: Task) -> tuple[Score, Tensor, Tensor]:
+    """The test score, noise and all as in training, with labels and predictions."""
+    labels, predictions, summary = [], [], objective(task.config.loss).summary
 
     def keep(batch: Batch, readout: Tensor) -> None:
-        nonlocal classes
-        classes = readout.shape[-1]
         lengths = batch.lengths if task.config.mask_padding else None
-        pairs.append(batch.labels * classes + summary(readout, lengths).argmax(1))
+        labels.append(batch.labels.cpu())
+        predictions.append(summary(readout, lengths).argmax(1).cpu())
 
     score = evaluate(task, task.test, seen=keep)
-    counts = torch.bincount(torch.cat(pairs).cpu(), minlength=classes**2)
-    return score, counts.view(classes, classes)
+    return score, torch.cat(labels), torch.cat(predictions)
 
 
 def _activity(task: Task, samples: Samples) -> dict[str, LayerActivity]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rheobase import plots
+from rheobase.analysis.intervals import paired
 from rheobase.plots.figure import data_uri, figure
 from rheobase.report.measure import BATCH, FEW, Measured
 from rheobase.report.page import Markup, joined, missing, note, picture, side_by_side, table, tag
@@ -62,6 +63,24 @@ def _spikes(label: str, one: Measured) -> Markup:
         caption = f"{label}, layer {layer}: {part}, one sample of each class below."
         shown.append(picture(data_uri(made, "png"), caption))
     return joined(shown)
+
+
+def comparison(found: Found) -> Markup:
+    """Every run beside the first one, sample by sample of the same test set."""
+    (name, first), *others = [(label, one) for label, one in found.items() if not isinstance(one, str)]
+    rows = []
+    for label, one in others:
+        if not torch.equal(one.labels, first.labels):
+            rows.append(("", (label, "another test set")))
+            continue
+        lost, won = int((first.right & ~one.right).sum()), int((~first.right & one.right).sum())
+        middle, low, high = (100 * value for value in paired(lost, won, len(one.labels)))
+        verdict = "no difference shown" if low < 0 < high else "better" if low > 0 else "worse"
+        rows.append(("", (label, f"{won:,}", f"{lost:,}", f"{middle:+.2f}", f"{low:+.2f} to {high:+.2f}", verdict)))
+    heads = ("run", "only it right", f"only {name} right", "difference (points)", "95 % interval", "")
+    text = f"""Beside {name}, on the same test samples: those on which both agree say nothing about the difference
+    (Agresti and Min's interval). One run of each does not tell how much of it is the seed."""
+    return joined([table(heads, rows, numbers=True), note(text)])
 
 
 def confusion(found: Found) -> Markup:

@@ -81,6 +81,18 @@ def config(sources: Sequence[Source]) -> Markup:
     return joined([*parts, side_by_side(shared)])
 
 
+def learned(sources: Sequence[Source]) -> Markup:
+    """How what neurons learn changed over training, for runs whose records tell it."""
+    drawn = []
+    for one in sources:
+        rows = [(row["epoch"], row["learned"]) for row in one.epochs if row.get("learned")]
+        if len(rows) > 1:
+            caption = f"{one.label}: means of every layer over the epochs; shaded, where layers have several values: ±"
+            made = plots.learned_over_epochs(rows)
+            drawn.append(picture(data_uri(made), f"{caption} their standard deviation.", wide=True))
+    return joined(drawn)
+
+
 def again(sources: Sequence[Source]) -> Markup:
     """Command, commit, versions and hardware of every run, and how to make it again."""
     heads = ["", *(one.label for one in sources)]
