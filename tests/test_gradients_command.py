@@ -1,0 +1,109 @@
+"""`rheobase gradients` and `rheobase exchange`: numbers and figures of trained networks, and mistakes by name."""
+
+import json
+
+import pytest
+import torch
+
+from rheobase import cli
+from rheobase.commands import exchange
+
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+
+SMALL = ["--epochs", "1", "--batch", "400", "--hidden", "8", "--encoding", "poisson", "--steps", "3"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two networks that were trained for an epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("runs"))
+        for name in ("lif", "clif"):
+            assert cli.main(["train", "digits", *SMALL, "--neuron", f"{name}:tau=2", "--out", name]) == 0
+        yield tmp_path_factory.getbasetemp()
+
+
+@pytest.fixture(autouse=True)
+def here(folder, monkeypatch):
+    monkeypatch.chdir(next(folder.glob("runs*")))
+
+
+def test_gradients_of_networks_and_neurons(capsys):
+    arguments = ["gradients", "lif", "clif", "--samples", "9", "--neurons", "lif", "clif:tau=3", "--out", "found"]
+    assert cli.main(arguments) == 0
+    assert "picture        found/parts.png" in capsys.readouterr().out
+    with open("found/networks.json") as file:
+        networks = json.load(file)["networks"]
+    for name in ("lif", "clif"):
+        assert len(networks[name]["layers"]["layers.0"]["whole"]) == 3
+        assert networks[name]["layers"]["layers.0"]["temporal"][-1] == 0
+        assert 0 <= networks[name]["summary"]["vanished"] <= 1 and networks[name]["reach"][0] == 1
+    with open("found/neurons.json") as file:
+        neurons = json.load(file)["neurons"]
+    assert list(neurons) == ["lif", "clif:tau=3"] and len(neurons["lif"]) == 16
+    assert neurons["lif"][8] / neurons["lif"][0] < neurons["clif:tau=3"][8] / neurons["clif:tau=3"][0]
+
+
+def test_an_option_is_chosen_on_validation_data():
+    arguments = ["exchange", "clif", "--neuron", "lif:reset=hard", "--search", "v_reset=-0.1:0.1:3", "--out", "found"]
+    assert cli.main([*arguments, "--steps", "1,3"]) == 0
+    with open("found/search-clif.json") as file:
+        found = json.load(file)["search-clif"]
+    scores = {float(value): (score["accuracy"], -score["loss"]) for value, score in found["search"].items()}
+    assert list(scores) == [-0.1, 0.0, 0.1] and scores[found["best"]] == max(scores.values())
+    names = ["clif, as trained", "lif, soft reset", "lif:reset=hard"]
+    assert list(found["beside"])[:3] == names, "what the best is beside"
+    assert scores[0.0][0] == found["beside"]["lif:reset=hard"]["validation"]["accuracy"]
+    with open("found/steps.json") as file:
+        assert list(json.load(file)["steps"]["clif"]) == ["1", "3"]
+
+
+def test_studies_are_drawn_from_their_records(tmp_path):
+    from rheobase.recipes import studies
+    from rheobase.training import record
+    from rheobase.training.study import path_of
+
+    rows = [{"epoch": epoch, "train_loss": 1 / epoch, "validation_accuracy": 0.5} for epoch in (1, 2)]
+    for name in ("digits-exchange", "cifar10-part-truncation"):
+        study = studies.study(name)
+        for label in study.variants:
+            content = {"config": study.configured(label, 0).as_dict(), "epochs": rows, "test": {"accuracy": 0.5}}
+            record.write(path_of(tmp_path / name, label, 0), content)
+    where = ["--results", str(tmp_path), "--out", str(tmp_path)]
+    assert cli.main(["exchange", "--study", "digits-exchange", *where]) == 0
+    assert cli.main(["gradients", "--study", "cifar10-part-truncation", *where]) == 0
+    found = json.loads((tmp_path / "truncation.json").read_text())["truncation"]
+    assert set(found) == {"LIF, τ = 1.1", "LIF, τ = 1.5", "LIF, τ = 2", "CLIF, τ = 2"}
+    assert all((tmp_path / name).exists() for name in ("truncation.png", "losses-digits-exchange.png"))
+
+
+def test_surrogates_are_drawn_beside_exact_gradients(tmp_path):
+    from rheobase import plots
+    from rheobase.analysis.gradients_exact import Comparison
+
+    wild = Comparison(0.1, float("nan"), float("inf"))
+    made = plots.exact_surrogates({"width 1": {0.5: [Comparison(0.2, 0.5, 2.0), wild], 0.25: [wild, wild]}}, "title")
+    lines = [axes.lines[0].get_ydata().tolist() for axes in made.axes]
+    assert torch.tensor(lines).isfinite().all(), "what explodes leaves the picture, not the axis"
+    made.savefig(tmp_path / "exact.png")
+
+
+def test_a_grid_is_written_in_words():
+    assert exchange.grid("v_reset=-0.2:0.05:6") == ("v_reset", [-0.2, -0.15, -0.1, -0.05, 0.0, 0.05])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gradients"], "name a run, or ask for"),
+        (["gradients", "--neurons", "liff"], "liff"),
+        (["gradients", "--study", "nmnist-part"], "cifar10-part-truncation or digits-width; got 'nmnist-part'"),
+        (["gradients", "--study", "digits-width", "--results", "nowhere"], "rheobase study digits-width --train"),
+        (["exchange", "clif"], "--neuron with --search, or --steps"),
+        (["exchange", "clif", "--neuron", "lif", "--search", "tau=2"], "option=first:last:count; got 'tau=2'"),
+    ],
+)
+def test_mistakes_are_named(capsys, arguments, message):
+    assert cli.main(arguments) == 1
+    assert message in capsys.readouterr().err.replace("\n", " ")
