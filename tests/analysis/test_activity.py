@@ -184,6 +184,9 @@ def test_recording_equals_a_trace_of_each_layer_and_leaves_the_network_as_it_is(
         wanted.add(record, valid)
         assert repr(wanted.numbers()) == repr(recorder.layers[name].numbers())
         assert 0 < wanted.rate < 1
+        for state, value in recorder.layers[name].autocorrelation.items():
+            torch.testing.assert_close(value, autocorrelation(record[state], 4, valid))
+        assert len({repr(value) for value in wanted.autocorrelation.values()}) >= 2, "states differ"
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 

@@ -145,7 +145,7 @@ class LayerActivity:
     def autocorrelation(self) -> dict[str, Tensor]:
         """By state, `u`, `s` (and `p`): [lags + 1]."""
         names = [name.removeprefix("both of ") for name in self._sums if name.startswith("both of ")]
-        parts = {name: (self._sums[f"{part} of {name}"] for part in Products._fields) for name in names}
+        parts = {name: [self._sums[f"{part} of {name}"] for part in Products._fields] for name in names}
         return {name: Products(*found).correlation() for name, found in parts.items()}
 
     def numbers(self) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def run(arguments: list[str]) -> int:
     folder = options.out or _beside(options.sources[0])
     for label, network in found.items():
         _print(label, network)
+    terminal.say(f"\n{LEGEND}")
     content = record.circumstances(flags.line("activity", arguments))
     content["networks"] = {label: network.numbers() for label, network in found.items()}
     record.write(folder / "activity.json", content)
@@ -133,14 +134,14 @@ def _print(label: str, network: Network) -> None:
         "ISI": lambda layer: f"{layer.mean_interval:.2f}",
         "CV": lambda layer: f"{layer.cv:.2f}",
     }
-    table = Table("layer", *columns, box=None, padding=(0, 1))
-    table.columns[0].no_wrap = True
+    table = Table("layer", *columns, box=None, padding=(0, 1, 0, 0))
+    for column in table.columns:
+        column.no_wrap = True
     for name, layer in network.layers.items():
         table.add_row(name, *(show(layer) for show in columns.values()))
     score = f"accuracy {network.score.accuracy:.2%}, {network.score.firing_rate:.4f} spikes per neuron and step"
     terminal.say(f"\n{label}: {network.samples} samples, {score}")
     terminal.console.print(table)
-    terminal.say(LEGEND)
     if network.flips:
         terminal.say(f"{network.flips} spikes of the trace differ from the kernel's, by rounding at the threshold")
 
