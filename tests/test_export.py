@@ -192,6 +192,18 @@ def test_a_torch_program_runs_without_rheobase(tmp_path):
     assert done.stdout == "same\n", done.stderr
 
 
+def test_a_torch_program_of_an_image_network_with_channels_last_and_drawn_spikes(tmp_path):
+    torch.manual_seed(0)
+    options = {"seed": 3, "tau": 2.0}
+    model = rb.models.create("cnn5", "problif", num_classes=3, width=0.02, neuron_options=options).eval()
+    model = model.to(memory_format=torch.channels_last)
+    x = torch.randn(2, 2, 3, 32, 32)
+    program = torch_program(model, x)
+    torch.export.save(program, tmp_path / "network.pt2")
+    with torch.no_grad(), rb.backend("eager"):
+        assert torch.equal(torch.export.load(tmp_path / "network.pt2").module()(x), model(x))
+
+
 def test_a_torch_program_needs_a_seed_for_neurons_that_draw():
     model = rb.models.create("recurrent", "problif", num_classes=3, in_channels=4, hidden=(6,))
     with pytest.raises(ValueError, match="give it a seed, or sigma=0"):
@@ -226,4 +238,9 @@ def test_the_command_takes_the_result_of_a_run(tmp_path, monkeypatch, capsys):
     model, x = models.load("model.safetensors"), torch.rand(8, 2, 8)
     assert torch.equal(model(x), restore_task(tmp_path / "run").model.eval()(x))
     assert cli.main(["export", "run"]) == 0 and (tmp_path / "run.nir").exists()
+    assert cli.main(["export", "run", "--out", "run.pt2"]) == 1 and "ends in .nir" in capsys.readouterr().err
+    assert cli.main(["export", "run", "--deterministic"]) == 1 and "lif draws nothing" in capsys.readouterr().err
+    assert cli.main(["train", *small[:-1], "problif", "--out", "drawn"]) == 0
+    assert cli.main(["export", "drawn"]) == 1 and "it draws its spikes" in capsys.readouterr().err
+    assert cli.main(["export", "drawn", "--deterministic"]) == 0 and (tmp_path / "drawn.nir").exists()
     assert cli.main(["export", "nowhere.json"]) == 1 and "nowhere.json" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from rheobase.commands import flags, terminal
+from rheobase.commands import evaluate, flags, terminal
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,6 +26,8 @@ class Options:
     model's config, for rb.models.load, which needs no data."""
     out: Path | None = None
     """File to write; default: the source's name with the ending of the format, here."""
+    deterministic: bool = False
+    """Probabilistic neurons fire at the threshold instead of drawing their spikes (sigma 0), which NIR can express."""
     dt: float = 1e-4
     """nir: seconds per time step, for time constants; SpikingJelly and snnTorch read graphs with 1e-4."""
     steps: int | None = None
@@ -39,8 +41,10 @@ def run(arguments: list[str]) -> int:
     from rheobase import models
 
     options = flags.parse(Options, arguments, "export")
-    model, x = _network(options)
     place = options.out or Path(options.source.resolve().stem + ENDINGS[options.format])
+    if place.suffix != ENDINGS[options.format]:
+        raise ValueError(f"export: a file of {options.format} ends in {ENDINGS[options.format]}; got --out {place}.")
+    model, x = _network(options)
     place.parent.mkdir(parents=True, exist_ok=True)
     if options.format == "safetensors":
         if place.resolve() == options.source.resolve():
@@ -70,9 +74,12 @@ def _network(options: Options) -> "tuple[nn.Module, Tensor]":
     from rheobase import data, models, training
 
     if _is_model(options.source):
+        if options.deterministic:
+            raise ValueError("export: --deterministic is for results of runs; load a model with sigma=0 instead.")
         model = models.load(options.source)
         return model, _example(model, options)
-    task = training.restore_task(options.source)
+    change = evaluate.Options(options.source, deterministic=options.deterministic).changed
+    task = training.restore_task(options.source, change)
     if task.config.exchange is not None and options.format == "safetensors":
         raise ValueError("export: the network's neurons were exchanged, which the config of a model cannot say.")
     first = next(data.batches(task.test[torch.arange(2)], task.encode, 2)).sequence()

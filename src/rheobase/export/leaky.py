@@ -46,5 +46,5 @@ def leaky(neuron: Neuron) -> Leaky:
     why = "draws its spikes" if isinstance(neuron, ProbLIF) else "has other equations than a leaky integrator"
     raise ValueError(
         f"NIR cannot express {type(neuron).__name__}: it {why}. It can express LIF, PLIF, DALIF, and ProbLIF and "
-        "ProbPLIF with sigma=0. `--format torch` writes any neuron."
+        "ProbPLIF with sigma=0 (`rheobase export --deterministic`). The format torch writes any neuron."
     )

@@ -19,11 +19,11 @@ def torch_program(model: nn.Module, x: Tensor) -> torch.export.ExportedProgram:
     .module()(x)` runs it with torch alone.
     Errors: ValueError for neurons that draw their spikes without a seed: a program has no generator to draw a key from.
     """
-    model = copy.deepcopy(model).eval()
+    model = copy.deepcopy(model).eval().to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     for name, neuron in model.named_modules():
         if isinstance(neuron, Neuron):
             if neuron.random and getattr(neuron, "seed", None) is None:
-                raise ValueError(f"torch: {name} draws its spikes; give it a seed, or sigma=0.")
+                raise ValueError(f"torch: {name} draws its spikes; give it a seed, or sigma=0 (`--deterministic`).")
             vars(neuron)["_key"] = None  # no custom operator: plain torch instead
     batch = torch.export.Dim.AUTO
     with torch.no_grad(), backend("eager"):
