@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rheobase.plots.figure import figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Row = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -19,26 +20,31 @@ def learned_over_layers(networks: Mapping[str, Sequence[tuple[int, Row]]]) -> "F
     networks: by name, (epoch, values), the first epoch first, 0 before training. Source: DA-LIF, figure 3.
     """
     found = {name: _by_value(rows) for name, rows in networks.items() if any(row for _, row in rows)}
-    columns = max(len(values) for values in found.values())
-    made = figure(1 + 3.2 * columns, 0.8 + 2.6 * len(found))
-    grid = made.subplots(len(found), columns, squeeze=False)
+    columns = list(dict.fromkeys(value for values in found.values() for value in values))
+    made = figure(1 + 3.2 * len(columns), 0.8 + 2.6 * len(found))
+    grid = made.subplots(len(found), len(columns), squeeze=False)
     for axes_row, (network, values) in zip(grid, found.items(), strict=True):
-        for axes in axes_row[len(values) :]:
-            axes.remove()
-        for axes, (value, lines) in zip(axes_row, values.items(), strict=False):
-            for number, (epoch, means, stds) in enumerate(lines):
-                last = number == len(lines) - 1
-                dark = 0.8 * (1 - (number + 1) / len(lines))
-                look = {"color": str(dark), "linestyle": "--" if epoch == 0 else "-", "marker": "o", "markersize": 3}
-                bars = {"yerr": stds, "capsize": 2} if last and any(stds) else {}
-                named = f"epoch {epoch}" if last or number == 0 else None
-                axes.errorbar(range(1, len(means) + 1), means, label=named, **look, **bars)
-            axes.set(xlabel="layer", ylabel=value)
-            axes.set_title(network, fontsize=9)
-            axes.locator_params(axis="x", integer=True)
-            axes.grid(alpha=0.3)
-            axes.legend(fontsize=8, frameon=False)
+        for axes, value in zip(axes_row, columns, strict=True):
+            if value in values:
+                _lines(axes, values[value])
+                axes.set(xlabel="layer", ylabel=value)
+                axes.set_title(network, fontsize=9)
+            else:
+                axes.remove()
     return made
+
+
+def _lines(axes: "Axes", lines: list[tuple[int, list[float], list[float]]]) -> None:
+    for number, (epoch, means, stds) in enumerate(lines):
+        last = number == len(lines) - 1
+        dark = 0.8 * (1 - (number + 1) / len(lines))
+        look = {"color": str(dark), "linestyle": "--" if epoch == 0 else "-", "marker": "o", "markersize": 3}
+        bars = {"yerr": stds, "capsize": 2} if last and any(stds) else {}
+        named = f"epoch {epoch}" if last or number == 0 else None
+        axes.errorbar(range(1, len(means) + 1), means, label=named, **look, **bars)
+    axes.locator_params(axis="x", integer=True)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, frameon=False)
 
 
 def _by_value(rows: Sequence[tuple[int, Row]]) -> dict[str, list[tuple[int, list[float], list[float]]]]:
