@@ -1,6 +1,7 @@
 """Feed-forward neurons: forward, backward and both, against copies, our own loop, torch.compile and the peers.
 
     python -m benchmarks.neurons [--quick] [--groups copy eager compile peers memory] [--neuron clif | my.py:MyNeuron]
+        [--against SpikingJelly Norse] [--directions forward both] [--large] [--seconds 4]
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -18,7 +19,7 @@ import rheobase as rb
 from benchmarks import measure, ours, peer_jax, record
 from benchmarks.measure import Effort
 from benchmarks.peers import JAXPIKE, PEERS, Peer
-from benchmarks.work import Layer, Work, agreement, compared, passes, saved_bytes, subject
+from benchmarks.work import DIRECTIONS, Layer, Work, agreement, compared, passes, saved_bytes, subject
 
 STEPS = (1, 4, 16, 64, 784)
 IN_CACHE, OUT_OF_CACHE = 2**16, 2**23  # elements of x: 256 KiB, 32 MiB in float32
@@ -52,7 +53,7 @@ def _copy_cases(neuron: str | None) -> Iterable[Case]:
     for malloc in measure.MALLOC:
         for elements in (IN_CACHE, OUT_OF_CACHE):
             for steps in STEPS:
-                size = max(16, elements // steps // 16 * 16)
+                size = -(-elements // (steps * 16)) * 16  # 32 MiB and more: malloc maps such tensors anew, see measure
                 for direction in ("forward", "backward", "both"):
                     work = Work(neuron or "lif", steps, size, direction)
                     yield Case("copy", work, ("copy",), malloc, Effort(seconds=3.0))
@@ -169,10 +170,17 @@ def run(
     quick: bool = False,
     patience: float = 0.0,
     report: record.Report = record.say,
+    keep: Callable[[Case], bool] = lambda case: True,
+    seconds: float | None = None,
 ) -> list[dict]:
-    """Measure, one fresh process per case; a case that fails becomes a row with its error. `report` sees each case."""
+    """Measure, one fresh process per case; a case that fails becomes a row with its error.
+
+    `report` sees each case, `keep` says which are measured, `seconds` is how long instead of the group's own time.
+    """
     rows: list[dict] = []
-    todo = [c for c in cases(groups, neuron, quick) if _possible(c)]
+    todo = [c for c in cases(groups, neuron, quick) if _possible(c) and keep(c)]
+    if seconds is not None:
+        todo = [replace(c, effort=replace(c.effort, seconds=seconds)) for c in todo]
     for number, case in enumerate(todo, 1):
         measure.wait_until_quiet(patience)
         try:
@@ -193,10 +201,20 @@ def main(arguments: list[str] | None = None) -> list[dict]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
     parser.add_argument("--neuron", help="a neuron's name, or file.py:Class")
+    parser.add_argument("--against", nargs="+", help="only these other sides")
+    parser.add_argument("--directions", nargs="+", choices=DIRECTIONS, default=DIRECTIONS)
+    parser.add_argument("--large", action="store_true", help="leave out what fits into the caches")
+    parser.add_argument("--seconds", type=float, help="how long each case is measured")
     record.common(parser)
     given = parser.parse_args(arguments)
     recorder = record.Recorder("neurons", given, sys.argv[1:] if arguments is None else arguments)
-    return run(given.groups, given.neuron, given.quick, given.patience, recorder.add)
+
+    def keep(case: Case) -> bool:
+        large = given.quick or not given.large or case.work.steps * case.work.size > IN_CACHE * 2
+        against = given.against is None or bool(set(given.against) & set(case.against))
+        return large and against and case.work.direction in given.directions
+
+    return run(given.groups, given.neuron, given.quick, given.patience, recorder.add, keep, given.seconds)
 
 
 if __name__ == "__main__":

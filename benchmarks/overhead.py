@@ -12,28 +12,41 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 
 import torch
 
 from benchmarks import measure, neurons, ours, record
 from benchmarks.work import Layer, Work, subject
 
+GROUPS = ("call", "compile")
 EFFORT = measure.Effort(seconds=3.0, most=101)
 
 
 def calls(quick: bool = False) -> list[dict]:
-    """A call on x [1, 16], where the work itself is nothing; beside it the cheapest operation torch has."""
+    """A call on x [1, 16], where the work itself is nothing; beside it the cheapest operation torch has.
+
+    Forward calls stand inside one no_grad, since entering it takes a microsecond of its own.
+    """
     work = Work("lif", 1, 16)
     x, gradient = work.input(), work.gradient()
     rows = []
     for direction in ("forward", "both"):
         layers = [ours.fused(work), ours.plain(work)]
-        subjects = [subject(layer, x, gradient, direction, threads=(os.cpu_count() or 1,)) for layer in layers]
-        subjects.append(subject(Layer("x.clone()", torch.clone), x, gradient, direction, threads=(1,)))
+        layers.append(Layer("x.clone()", torch.clone))
+        subjects = [_call(layer, x, gradient, direction) for layer in layers]
         head = {"group": "call", "neuron": "lif", "steps": 1, "size": 16, "direction": direction, "against": "eager"}
-        for timing in measure.interleave(subjects, measure.QUICK if quick else EFFORT):
-            rows.append({**head, **timing.row()})
+        with torch.set_grad_enabled(direction == "both"):
+            timings = measure.interleave(subjects, measure.QUICK if quick else EFFORT)
+        rows += [{**head, **timing.row()} for timing in timings]
     return rows
+
+
+def _call(layer: Layer, x: torch.Tensor, gradient: torch.Tensor, direction: str) -> measure.Subject:
+    threads = (1,) if layer.call is torch.clone else (os.cpu_count() or 1,)
+    if direction == "forward":
+        return measure.Subject(layer.name, lambda: layer.call(x), threads=threads)
+    return subject(layer, x, gradient, direction, threads=threads)
 
 
 def first_calls(names: list[str]) -> list[dict]:
@@ -89,16 +102,20 @@ def compile_times(names: list[str], repeats: int = 3) -> list[dict]:
 
 
 def run(
-    names=neurons.NEURONS, quick: bool = False, patience: float = 0.0, report: record.Report = record.say
+    names=neurons.NEURONS,
+    quick: bool = False,
+    patience: float = 0.0,
+    report: record.Report = record.say,
+    groups: Iterable[str] = GROUPS,
 ) -> list[dict]:
-    """Both groups, each in processes of its own; a group that fails becomes a row with its error."""
+    """The groups, each in processes of its own; a group that fails becomes a row with its error."""
     measure.wait_until_quiet(patience)
     chosen, repeats = (list(names)[:2], 1) if quick else (list(names), 3)
     jobs = {"call": lambda: _isolated_calls(quick), "compile": lambda: compile_times(chosen, repeats)}
     rows: list[dict] = []
-    for group, job in jobs.items():
+    for group in groups:
         try:
-            new = job()
+            new = jobs[group]()
         except Exception as error:
             new = [{"group": group, "subject": "rheobase", "error": record.told(error)}]
         cases = [list(group) for _, group in itertools.groupby(new, record.case)]
@@ -116,10 +133,11 @@ def _isolated_calls(quick: bool) -> list[dict]:
 def main(arguments: list[str] | None = None) -> list[dict]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--neurons", nargs="+", default=neurons.NEURONS)
+    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
     record.common(parser)
     given = parser.parse_args(arguments)
     recorder = record.Recorder("overhead", given, sys.argv[1:] if arguments is None else arguments)
-    return run(given.neurons, given.quick, given.patience, recorder.add)
+    return run(given.neurons, given.quick, given.patience, recorder.add, given.groups)
 
 
 if __name__ == "__main__":
