@@ -45,6 +45,8 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f5f5; paddi
   figure, tr, pre { break-inside: avoid; }
   figure.wide img { min-width: 0; }
   .scroll { overflow: visible; }
+  table { font-size: 8.5pt; }
+  td.number, th.number, tbody th { white-space: normal; }
   tr.differs > *, tr.group > *, .missing { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
 """

@@ -58,7 +58,7 @@ def training(sources: Sequence[Source]) -> Markup:
     for one in sources:
         if "best_epoch" in one.record and one.finished:
             kept = f"{one.label}: the weights of epoch {one.record['best_epoch']} of {len(one.epochs)} were kept"
-            parts.append(note(f"{kept} (select = {one.config['select']}, by the validation set)."))
+            parts.append(note(f"{kept} (select = {one.config['select']})."))
     return joined(parts)
 
 

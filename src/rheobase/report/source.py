@@ -70,11 +70,11 @@ def read(paths: Sequence[Path]) -> list[Source]:
     Errors: ValueError and FileNotFoundError, naming the path, for anything else.
     """
     if not paths:
-        raise ValueError("report: needs at least one run: its folder, its record (.json), or its weights.")
+        raise ValueError("Name at least one run: its folder, its record (.json), or its weights.")
     labels = [path.stem if path.is_file() else path.resolve().name for path in paths]
     labels = [label if labels.count(label) == 1 else str(path) for label, path in zip(labels, paths, strict=True)]
     if len(set(paths)) < len(paths):
-        raise ValueError("report: a run is named twice.")
+        raise ValueError("A run is named twice.")
     return [_source(path, label) for path, label in zip(paths, labels, strict=True)]
 
 
