@@ -162,6 +162,13 @@ def test_a_network_takes_it_as_an_option_and_keeps_its_names():
     assert not torch.allclose(short["features.conv1.conv.weight"], long["features.conv1.conv.weight"], rtol=0.01)
 
 
+def test_truncating_again_keeps_the_shorter():
+    x, error = currents(T, B).requires_grad_(), currents(2 * T, B)[T:]
+    for first, second in ((2, 4), (4, 2)):
+        both = gradients(truncated(truncated(rb.CLIF(), first), second)(x), [x], error)
+        assert torch.equal(both[0], gradients(truncated(rb.CLIF(), 2)(x), [x], error)[0])
+
+
 def test_copies_keep_it():
     neuron, x = truncated(rb.LIF(), 1), currents(T, B).requires_grad_()
     twin = copy.deepcopy(neuron)
@@ -176,7 +183,6 @@ def test_copies_keep_it():
         (rb.LIF(), 1.5, ValueError, "got 1.5"),
         (rb.LIF(), True, ValueError, "got True"),
         (rb.PSN(steps=T), 2, TypeError, "PSN has no single step"),
-        (truncated(rb.LIF(), 2), 2, TypeError, "TruncatedLIF is truncated already"),
     ],
 )
 def test_mistakes_are_named(neuron, k, kind, message):

@@ -24,17 +24,20 @@ def truncated(neuron: Neuron, gradient_steps: int) -> Neuron:
         truncated backpropagation that detaches every k steps (`rb.Recurrent(truncate=k)`): there a spike reaches back
         as far as the last cut, here every spike reaches back k steps. In recurrent layers what comes from the layer's
         own spikes counts as state.
-    Errors: ValueError for fewer than one step; TypeError for a neuron without a single step (PSN), or a truncated one.
+    Of a truncated neuron: the shorter of both.
+    Errors: ValueError for fewer than one step; TypeError for a neuron without a single step (PSN).
     Source: CLIF (arXiv 2402.04663), figure 2. It takes k (T − k) more steps forward; kernels run them as usual.
     """
     if isinstance(gradient_steps, bool) or not isinstance(gradient_steps, int) or gradient_steps < 1:
         raise ValueError(f"truncated: gradient_steps must be a whole number of steps >= 1; got {gradient_steps!r}.")
-    if isinstance(neuron, _Truncated) or not (neuron.fused or neuron.states):
-        why = "is truncated already" if isinstance(neuron, _Truncated) else "has no single step"
-        raise TypeError(f"truncated: {type(neuron).__name__} {why}; hand in another neuron.")
+    if not (neuron.fused or neuron.states):
+        raise TypeError(f"truncated: {type(neuron).__name__} has no single step; hand in another neuron.")
     made = copy.deepcopy(neuron)
-    made.__class__ = _kind(type(neuron))
-    made._gradient_steps = gradient_steps
+    if isinstance(made, _Truncated):
+        made._gradient_steps = min(gradient_steps, made._gradient_steps)
+    else:
+        made.__class__ = _kind(type(neuron))
+        made._gradient_steps = gradient_steps
     return made
 
 
