@@ -119,6 +119,17 @@ def test_measuring_repeats_the_test_score_and_counts_every_sample(runs):
     assert layers == {"layers.0": 8} and set(found.learned) == {"layers.0.neuron"}
 
 
+def test_what_neurons_learn_is_followed_over_the_epochs(runs, made):
+    words = Page(made).words
+    for name in ("a", "b"):
+        assert f"{name}: means of every layer over the epochs" in words and f"{name}: tau in every layer" in words
+    assert "lif: means of every layer" not in words and "these neurons learn nothing of their own" in words
+    found = record.read(runs / "a.json")
+    assert found["best_epoch"] == 2, "the last epoch's values are those of the weights"
+    last = found["epochs"][-1]["learned"]["layers.0.neuron"]["tau"]
+    assert f"{last['mean']:.4g} {last['std']:.4g}" in words
+
+
 def test_differences_between_configs_are_marked(made):
     rows = re.findall(r'<tr class="differs"><th scope="row">(\w+) ≠</th>', made)
     assert rows == ["neuron", "neuron_options", "seed"]
