@@ -18,13 +18,13 @@ def exchange_losses(runs: Mapping[str, Sequence[Sequence[dict[str, Any]]]], exch
     runs: by label, for every seed the epochs of its record. exchanges: epochs after which neurons were exchanged.
     Bands: from the lowest to the highest seed.
     """
-    made = figure(10, 4.2)
+    made = figure(11.5, 4.2)
     panels = made.subplots(1, 2)
     for axes, quantity, factor in zip(panels, ("train_loss", "validation_accuracy"), (1, 100), strict=True):
         for number, (label, seeds) in enumerate(runs.items()):
             values = factor * torch.tensor([[row[quantity] for row in epochs] for epochs in seeds])
             at = [row["epoch"] for row in seeds[0]]
-            axes.plot(at, values.mean(0).numpy(), label=f"{label} ({len(seeds)} seeds)", **style(number))
+            axes.plot(at, values.mean(0).numpy(), label=label, **style(number))
             low, high = values.min(0).values.numpy(), values.max(0).values.numpy()
             axes.fill_between(at, low, high, color=COLOURS[number % len(COLOURS)], alpha=0.15, linewidth=0)
         for epoch in exchanges:
@@ -33,8 +33,11 @@ def exchange_losses(runs: Mapping[str, Sequence[Sequence[dict[str, Any]]]], exch
         axes.grid(alpha=0.3)
         axes.locator_params(axis="x", integer=True)
     panels[0].set(ylabel="training loss", yscale="log")
+    for axis in (panels[0].yaxis.set_major_formatter, panels[0].yaxis.set_minor_formatter):
+        axis("{x:.3g}")
     panels[1].set_ylabel("validation accuracy (%)")
-    panels[0].legend(frameon=False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    made.legend(handles, labels, frameon=False, fontsize=9, loc="outside right upper")
     return made
 
 
