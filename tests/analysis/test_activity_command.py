@@ -48,7 +48,7 @@ def test_activity_of_two_networks_side_by_side(here, capsys):
     assert found["networks"]["clif"]["learned"] == []
     kept = training.restore_task(here / "drawn").model.layers[0].neuron.tau
     best = json.loads((here / "drawn/record.json").read_text())["best_epoch"]
-    assert learned[best]["values"]["layers.0.neuron"]["tau"]["mean"] == pytest.approx(float(kept.mean()))
+    assert learned[best]["values"]["layers.0.neuron"]["tau"]["mean"] == pytest.approx(float(kept.detach().mean()))
     assert learned[0]["values"] != learned[2]["values"]
     names = {path.stem for path in (here / "found").glob("*.png")}
     assert names == {"layers", "steps", "potentials", "intervals", "autocorrelation", "weights", "learned"}
