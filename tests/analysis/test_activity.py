@@ -204,6 +204,15 @@ def test_other_random_numbers_than_the_networks_are_noticed(monkeypatch):
     assert recorder.flips > 0
 
 
+def test_recurrent_layers_are_recorded_as_they_run_under_autocast():
+    torch.manual_seed(0)
+    layer = rb.Recurrent(rb.LIF(), 5, 64)
+    nn.init.normal_(layer.weight_hh)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), Recorder(layer) as recorder:
+        layer(torch.randn(30, 8, 5) * 4)
+    assert 0.1 < recorder.layers[""].rate < 0.9 and recorder.flips < 0.001 * recorder.places
+
+
 def test_batches_add_up_whatever_their_size():
     model = network(rb.CLIF)
     x = torch.randn(9, 10, 5, generator=torch.Generator().manual_seed(3)) * 3

@@ -3,14 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import tyro
 
 from rheobase.commands import flags, terminal
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LEGEND = """rate: spikes per neuron and step; in %: active more than half of the time, potential above twice the
 threshold, silent on all samples, potential inside the surrogate's support; ISI: mean interval in steps"""
@@ -106,7 +103,7 @@ class Network:
         }
 
 
-def _figures(found: dict[str, Network]) -> Iterator[tuple[str, "Figure"]]:
+def _figures(found: dict[str, Network]) -> Iterator[tuple[str, Any]]:
     from rheobase import plots
 
     layers = {label: network.layers for label, network in found.items()}

@@ -42,7 +42,8 @@ def steps(
         r = None if uniform is None else uniform[t].to(dtype)
         current = current.to(dtype)
         if weight is not None and sent:
-            current = current + _arriving(sent, loop[2]) @ weight  # type: ignore[index]
+            with torch.autocast(x.device.type, enabled=False):  # it would multiply in a short type, unlike the kernels
+                current = current + _arriving(sent, loop[2]) @ weight  # type: ignore[index]
         out = step.call(current, now, at, r)
         now = out[1:]
         sent.append(out[0])
