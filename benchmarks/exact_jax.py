@@ -167,8 +167,12 @@ def rows(work: Work, effort: measure.Effort) -> list[dict]:
         subjects = [Subject(name, getattr(side, direction)) for name, side in ours.items()]
         subjects += [Subject(name, getattr(side, direction), threads=(0,)) for name, side in theirs.items()]
         head = {
-            "group": "recurrent" if work.recurrent else "128-20", "neuron": work.neuron, "dtype": work.dtype,
-            "size": work.batch, "steps": work.spikes, "direction": direction,
+            "group": "recurrent" if work.recurrent else "128-20",
+            "neuron": work.neuron,
+            "dtype": work.dtype,
+            "size": work.batch,
+            "steps": work.spikes,
+            "direction": direction,
         }
         timed = measure.interleave(subjects, effort)
         best = min(timing.median for timing in timed if timing.name in theirs)
@@ -182,12 +186,16 @@ def rows(work: Work, effort: measure.Effort) -> list[dict]:
 def show(found: list[dict]) -> None:
     """A line per side: µs per event and sample, and how many times faster than the faster JAX side."""
     head = found[0]
-    print(f"\n{head['neuron']} {head['group']} {head['dtype']}, batch {head['size']}: {head['events']} events, "
-          f"{head['network_spikes']} of them the network's; loss differs by {head['loss_difference']:.1e}, "
-          f"gradients from ours in float64 by {head['our_error']:.1e} (ours) and {head['their_error']:.1e} (theirs)")
+    print(
+        f"\n{head['neuron']} {head['group']} {head['dtype']}, batch {head['size']}: {head['events']} events, "
+        f"{head['network_spikes']} of them the network's; loss differs by {head['loss_difference']:.1e}, "
+        f"gradients from ours in float64 by {head['our_error']:.1e} (ours) and {head['their_error']:.1e} (theirs)"
+    )
     for row in found:
-        print(f"  {row['direction']:8} {row['subject']:20} {row['threads'] or 'own'!s:>4} threads "
-              f"{row['microseconds']:9.3f} µs per event and sample {row['ratio']:8.1f} x")
+        print(
+            f"  {row['direction']:8} {row['subject']:20} {row['threads'] or 'own'!s:>4} threads "
+            f"{row['microseconds']:9.3f} µs per event and sample {row['ratio']:8.1f} x"
+        )
 
 
 def main() -> None:
@@ -205,7 +213,9 @@ def main() -> None:
     recorder = record.Recorder("exact", args, sys.argv[1:])
     cases = [
         Work(neuron, dtype, recurrent, args.batch, args.spikes)
-        for neuron in args.neurons for dtype in args.dtypes for recurrent in (True, False)
+        for neuron in args.neurons
+        for dtype in args.dtypes
+        for recurrent in (True, False)
     ]
     for number, work in enumerate(cases, 1):
         found = rows(work, effort)

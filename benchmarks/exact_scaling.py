@@ -50,8 +50,13 @@ def row(name: str, changed: str, size: int, repeats: int) -> dict[str, float | s
         seconds.append(time.perf_counter() - start)
     middle, peak = statistics.median(seconds), measure.peak_of(lambda: run(name, **sizes)) or 0
     return {
-        "neuron": name, "changed": changed, **sizes, "events": events, "seconds": middle,
-        "us_per_event": 1e6 * middle / events, "ns_per_event_and_neuron": 1e9 * middle / events / sizes["neurons"],
+        "neuron": name,
+        "changed": changed,
+        **sizes,
+        "events": events,
+        "seconds": middle,
+        "us_per_event": 1e6 * middle / events,
+        "ns_per_event_and_neuron": 1e9 * middle / events / sizes["neurons"],
         "bytes_per_event": peak / events,
     }
 

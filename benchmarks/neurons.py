@@ -1,7 +1,7 @@
 """Feed-forward neurons: forward, backward and both, against copies, our own loop, torch.compile and the peers.
 
-    python -m benchmarks.neurons [--quick] [--groups copy eager compile peers memory] [--neuron clif | my.py:MyNeuron]
-        [--against SpikingJelly Norse] [--directions forward both] [--large] [--seconds 4]
+python -m benchmarks.neurons [--quick] [--groups copy eager compile peers memory] [--neuron clif | my.py:MyNeuron]
+    [--against SpikingJelly Norse] [--directions forward both] [--large] [--seconds 4]
 """
 
 from __future__ import annotations

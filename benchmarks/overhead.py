@@ -1,6 +1,6 @@
 """What a call costs besides its work: the overhead of a tiny call, and the compile time of kernels, cold and cached.
 
-    python -m benchmarks.overhead [--quick] [--neurons lif clif ...]
+python -m benchmarks.overhead [--quick] [--neurons lif clif ...]
 """
 
 from __future__ import annotations

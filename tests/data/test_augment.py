@@ -9,7 +9,7 @@ import rheobase.data as data
 from rheobase.data import Augmentation, Direct, Draws, Mix, Samples, colour
 from rheobase.data.policies import AutoAugment, TrivialAugmentWide, apply
 from rheobase.data.presets import PRESETS
-from rheobase.data.transforms import Crop, Erase, Flip, OneOf, Roll, Rotate, Shear, affine, rotation
+from rheobase.data.transforms import Affine, Crop, Erase, Flip, OneOf, Roll, Rotate, Shear, affine, matrices, rotation
 
 COUNT = 40
 
@@ -72,6 +72,21 @@ def test_rotation_is_pillows(smooth):
     assert apart.float().mean() < 2e-3, "only pixels on an edge between two may differ"
 
 
+def test_affine_is_made_of_its_parts():
+    """One part at a time: nothing, a turn, a shear, a stretch, a shift, each at most as far as was said."""
+    assert torch.equal(Affine(0, 0, 0, 0)(IMAGES, draws()), IMAGES)
+    stream = draws()
+    turn, slope, wide, tall, right, down = (stream.uniform() * 2 - 1 for _ in range(6))
+    parts = {
+        Affine(20, 0, 0, 0): rotation(turn * 20),
+        Affine(0, 20, 0, 0): matrices(COUNT, xy=(slope * torch.pi / 9).tan()),
+        Affine(0, 0, 0.2, 0): matrices(COUNT, xx=1 + wide / 5, yy=1 + tall / 5),
+        Affine(0, 0, 0, 3): matrices(COUNT, x=right * 3, y=down * 3),
+    }
+    for transform, matrix in parts.items():
+        assert torch.equal(transform(IMAGES, draws()), affine(IMAGES, matrix, smooth=True))
+
+
 @pytest.mark.parametrize(
     ("name", "matrix"),
     [
@@ -126,7 +141,7 @@ def test_erasing_has_the_published_boxes():
 
 def test_frames_of_a_recording_move_together():
     frame = IMAGES[:, :2].unsqueeze(1).expand(-1, 5, -1, -1, -1).contiguous()
-    for transform in (Crop(), Flip(), Roll(), Rotate(30), Shear(30), Erase(1.0), OneOf((Roll(), Rotate()))):
+    for transform in (Affine(), Crop(), Flip(), Roll(), Rotate(30), Shear(30), Erase(1.0), OneOf((Roll(), Rotate()))):
         moved = transform(frame, draws(1))
         assert moved.shape == frame.shape and not torch.equal(moved, frame)
         assert torch.equal(moved[:, :1].expand_as(moved), moved), f"{transform} treats time steps differently"

@@ -44,14 +44,30 @@ class Case:
 
     def run(self, **options) -> exact.Events:
         return exact.simulate(
-            self.neuron, self.w_in, self.w_net, self.times, self.ids, self.T, x0=self.x0, delays=self.delays,
-            max_events=self.max_events, **options,
+            self.neuron,
+            self.w_in,
+            self.w_net,
+            self.times,
+            self.ids,
+            self.T,
+            x0=self.x0,
+            delays=self.delays,
+            max_events=self.max_events,
+            **options,
         )
 
 
 def random_case(
-    kind: str, seed: int, *, N: int = 6, inputs: int = 5, K: int = 20, B: int = 3, coupled: bool = True,
-    delayed: bool = False, scale: float = 1.0,
+    kind: str,
+    seed: int,
+    *,
+    N: int = 6,
+    inputs: int = 5,
+    K: int = 20,
+    B: int = 3,
+    coupled: bool = True,
+    delayed: bool = False,
+    scale: float = 1.0,
 ) -> Case:
     """A network that spikes, with a ragged batch of inputs, in float64."""
     make = torch.Generator().manual_seed(seed)

@@ -100,9 +100,7 @@ def test_extreme_weights_never_become_nan(kind, weight, dtype):
     times = torch.tensor([0.1, 0.5, 0.9], dtype=dtype).requires_grad_()
     for net in (w_net, None):
         try:
-            events = exact.simulate(
-                NEURONS[kind], w_in, net, times, torch.tensor([0, 1, 0]), 2.0, max_events=20_000
-            )
+            events = exact.simulate(NEURONS[kind], w_in, net, times, torch.tensor([0, 1, 0]), 2.0, max_events=20_000)
         except RuntimeError as error:
             assert "max_events" in str(error) or "overflowed" in str(error)
             assert kind in ("lif", "qif") and weight > 0

@@ -42,9 +42,7 @@ def test_feedforward_is_the_block_network(kind, pseudo):
     layers = exact.feedforward(case.neuron, weights, case.times, case.ids, case.T, pseudospikes=pseudo)
     w_in, w_net = blocks(weights)
     for options in ({}, {"layers": SIZES} if pseudo else {}):
-        whole = exact.simulate(
-            case.neuron, w_in, w_net, case.times, case.ids, case.T, pseudospikes=pseudo, **options
-        )
+        whole = exact.simulate(case.neuron, w_in, w_net, case.times, case.ids, case.T, pseudospikes=pseudo, **options)
         results = []
         for times in (layers[-1].first(range(3), 4), whole.first(range(10, 13), 4)):
             loss = torch.where(times.isinf(), 0.0, times).sum()

@@ -44,8 +44,14 @@ def solve(case: dict):
     }
     pseudo = case["pseudo_rule"] != "none"
     events = exact.simulate(
-        neuron_of(case), leaves["w_in"], leaves["w_net"], leaves["input_times"],
-        torch.tensor(case["params"]["input_ids"]), case["T"], x0=leaves["x0"], pseudospikes=pseudo,
+        neuron_of(case),
+        leaves["w_in"],
+        leaves["w_net"],
+        leaves["input_times"],
+        torch.tensor(case["params"]["input_ids"]),
+        case["T"],
+        x0=leaves["x0"],
+        pseudospikes=pseudo,
     )
     times = []
     for neuron, count in case["outputs_neuron_and_count"]:

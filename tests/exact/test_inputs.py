@@ -12,8 +12,12 @@ from rheobase.exact import kernel, operator
 
 W = torch.full((3, 2), 2.0)
 GOOD = {
-    "neuron": exact.QIF(), "w_in": W, "w_net": torch.zeros(3, 3), "times": torch.tensor([0.1, 0.4]),
-    "ids": torch.tensor([0, 1]), "T": 2.0,
+    "neuron": exact.QIF(),
+    "w_in": W,
+    "w_net": torch.zeros(3, 3),
+    "times": torch.tensor([0.1, 0.4]),
+    "ids": torch.tensor([0, 1]),
+    "T": 2.0,
 }
 NAN, INF = math.nan, math.inf
 BAD = {
@@ -64,8 +68,10 @@ def test_mistakes_are_named(change, words):
 
 
 @pytest.mark.parametrize(
-    ("make", "words"), [
-        (lambda: exact.QIF(tau=0.0), "tau"), (lambda: exact.LIF(threshold=NAN), "threshold"),
+    ("make", "words"),
+    [
+        (lambda: exact.QIF(tau=0.0), "tau"),
+        (lambda: exact.LIF(threshold=NAN), "threshold"),
         (lambda: exact.Theta(tau=1.0, i0=0.2), "i0 must be above 1/4"),
         (lambda: exact.OscLIF(tau=1.0, i0=1.0, threshold=1.0), "i0 must be above the threshold"),
         (lambda: exact.simulate(**GOOD).first([3], 1), "output_ids"),

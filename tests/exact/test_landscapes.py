@@ -13,9 +13,7 @@ FLOAT = torch.float64
 
 def parameters():
     make = torch.Generator().manual_seed(0)
-    return [
-        torch.randn(shape, generator=make, dtype=FLOAT).requires_grad_() for shape in ((3, 4), (2,))
-    ]
+    return [torch.randn(shape, generator=make, dtype=FLOAT).requires_grad_() for shape in ((3, 4), (2,))]
 
 
 def line(evaluate, weights, points=41, reach=1.0):

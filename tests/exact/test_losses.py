@@ -106,14 +106,17 @@ def test_timed_readout():
     torch.testing.assert_close(losses.timed_readout(events, rising), total)
     ones = losses.timed_readout(events, torch.ones(4, 1, 6, dtype=FLOAT))
     assert ones[:, 0].tolist() == own.sum(1).tolist()
-    wanted, found = (torch.autograd.grad(one.sum(), case.w_in, retain_graph=True)[0] for one in (
-        total, losses.timed_readout(events, rising)))
+    wanted, found = (
+        torch.autograd.grad(one.sum(), case.w_in, retain_graph=True)[0]
+        for one in (total, losses.timed_readout(events, rising))
+    )
     assert wanted.abs().max() > 0
     torch.testing.assert_close(found, wanted)
 
 
 @pytest.mark.parametrize(
-    "call", [
+    "call",
+    [
         lambda: losses.first_spike(torch.zeros(2, 3), torch.zeros(3, dtype=torch.long), 1.0),
         lambda: losses.first_spike(torch.zeros(3), torch.tensor(0), -1.0),
         lambda: losses.target_times(torch.zeros(2), torch.zeros(3), 1.0),

@@ -74,9 +74,7 @@ def test_a_trial_goes_on_from_its_state(kind, seed, coupled, cut):
     ids = case.ids.masked_fill(case.times < cut, -1)
     rest = dataclasses.replace(case, T=case.T - cut, times=later, ids=ids, x0=before.state_at_T).run()
     assert torch.equal(before.counts() + rest.counts(), whole.counts())
-    torch.testing.assert_close(
-        torch.atan(rest.state_at_T), torch.atan(whole.state_at_T), rtol=1e-6, atol=1e-7
-    )
+    torch.testing.assert_close(torch.atan(rest.state_at_T), torch.atan(whole.state_at_T), rtol=1e-6, atol=1e-7)
 
 
 @PROPERTY

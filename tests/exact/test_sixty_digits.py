@@ -105,8 +105,10 @@ def floats(values):
 def test_times_and_gradients_of_recurrent_networks(kind, seed):
     draw = random.Random(seed)
     problem = {
-        "w_in": matrix(draw, 0.3, 3 if kind == "lif" else 4, N, INPUTS), "w_net": matrix(draw, -1.5, 1.5, N, N),
-        "x0": matrix(draw, -0.3, 0.5, 2, N), "times": sorted(matrix(draw, 0, 2.5, 1, K)[0]),
+        "w_in": matrix(draw, 0.3, 3 if kind == "lif" else 4, N, INPUTS),
+        "w_net": matrix(draw, -1.5, 1.5, N, N),
+        "x0": matrix(draw, -0.3, 0.5, 2, N),
+        "times": sorted(matrix(draw, 0, 2.5, 1, K)[0]),
     }
     ids = [draw.randrange(INPUTS) for _ in range(K)]
     truth = spikes(kind, **problem, ids=ids)
@@ -126,8 +128,13 @@ def test_times_and_gradients_of_recurrent_networks(kind, seed):
         }
         with backend(engine):
             events = exact.simulate(
-                exact.LIF() if kind == "lif" else exact.QIF(), leaves["w_in"], leaves["w_net"], leaves["times"],
-                torch.tensor(ids), T, x0=leaves["x0"],
+                exact.LIF() if kind == "lif" else exact.QIF(),
+                leaves["w_in"],
+                leaves["w_net"],
+                leaves["times"],
+                torch.tensor(ids),
+                T,
+                x0=leaves["x0"],
             )
             times = events.times[~events.is_input]
             (times.square() * (torch.arange(len(times)) % 5 + 1)).sum().backward()

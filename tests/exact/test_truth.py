@@ -81,9 +81,7 @@ def test_qif_without_loss_of_digits_at_small_currents(current):
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(
-    kind=st.sampled_from(list(NEURONS)), seed=st.integers(0, 10_000), coupled=st.booleans(), delayed=st.booleans()
-)
+@given(kind=st.sampled_from(list(NEURONS)), seed=st.integers(0, 10_000), coupled=st.booleans(), delayed=st.booleans())
 def test_gradients_are_finite_differences(kind, seed, coupled, delayed):
     case = random_case(kind, seed, N=4, K=8, B=1, coupled=coupled, delayed=delayed)
     leaves = [leaf.requires_grad_() for leaf in case.leaves()]
@@ -226,6 +224,7 @@ def test_limit_of_small_steps(kind):
 
 def test_lif_gradient_grows_without_bound_where_the_slope_vanishes():
     """With one input spike the peak of V is w/4: the gradient grows as 1/√(w/4 - θ)."""
+
     def gradient(above):
         w = tensor(4.0 + above).requires_grad_()
         return abs(torch.autograd.grad(single(exact.LIF(), w).first([0], 1)[0, 0], w)[0].item())

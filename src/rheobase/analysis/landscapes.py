@@ -170,9 +170,7 @@ def _grid(steps: Tensor, directions: Sequence) -> Iterator[tuple[float, ...]]:
 
 
 @contextlib.contextmanager
-def moved(
-    parameters: Sequence[Tensor], directions: Sequence[Sequence[Tensor]], at: Sequence[float]
-) -> Iterator[None]:
+def moved(parameters: Sequence[Tensor], directions: Sequence[Sequence[Tensor]], at: Sequence[float]) -> Iterator[None]:
     """The parameters moved by `at` along the directions; they hold their values again afterwards, come what may."""
     starts = [parameter.detach().clone() for parameter in parameters]
     with torch.no_grad():
@@ -192,10 +190,12 @@ def _point(evaluate: Evaluate, parameters: Sequence[Tensor]) -> tuple[float, Ten
     found: Sequence[Tensor | None] = [None] * len(parameters)
     if loss.requires_grad:
         found = torch.autograd.grad(loss, list(parameters), allow_unused=True)
-    gradient = torch.cat([
-        (torch.zeros_like(parameter) if one is None else one).flatten()
-        for one, parameter in zip(found, parameters, strict=True)
-    ])
+    gradient = torch.cat(
+        [
+            (torch.zeros_like(parameter) if one is None else one).flatten()
+            for one, parameter in zip(found, parameters, strict=True)
+        ]
+    )
     return loss.item(), gradient.double(), trace
 
 

@@ -8,7 +8,7 @@ from rheobase.data.augment import Augmentation, Mix, Transform
 from rheobase.data.draws import Draws
 from rheobase.data.policies import AutoAugment, TrivialAugmentWide
 from rheobase.data.samples import DataSet
-from rheobase.data.transforms import Crop, Erase, Flip, OneOf, Roll, Rotate, Shear
+from rheobase.data.transforms import Affine, Crop, Erase, Flip, OneOf, Roll, Rotate, Shear
 from rheobase.names import unknown
 
 
@@ -49,6 +49,11 @@ def events_strong(found: DataSet) -> tuple[Transform, ...]:
     return Flip(), Roll(5), OneOf((unchanged, Rotate(30), Shear(30)))
 
 
+def handwriting(found: DataSet) -> tuple[Transform, ...]:
+    """Digits: turned and sheared by up to 10 degrees, stretched by up to 10 %, shifted by up to 1.5 pixels."""
+    return (Affine(),)
+
+
 def unchanged(values: Tensor, draws: Draws) -> Tensor:
     """The transform that does nothing."""
     return values
@@ -65,6 +70,7 @@ PRESETS: dict[str, Callable[[DataSet], tuple[Transform, ...]]] = {
     "crop-flip": crop_flip,
     "cifar": cifar,
     "cifar-strong": cifar_strong,
+    "handwriting": handwriting,
     "tiny-imagenet": tiny_imagenet,
     "imagenet": flip,
     "events": events,

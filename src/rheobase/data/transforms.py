@@ -74,6 +74,27 @@ class Shear:
 
 
 @dataclass(frozen=True)
+class Affine:
+    """Turn and shear by up to so many degrees, stretch either axis by up to a share, shift by up to so many pixels.
+
+    Bilinear, zeros from outside: for handwriting.
+    """
+
+    degrees: float = 10.0
+    shear: float = 10.0
+    stretch: float = 0.1
+    shift: float = 1.5
+
+    def __call__(self, values: Tensor, draws: Draws) -> Tensor:
+        turn, slope, wide, tall, right, down = (draws.uniform() * 2 - 1 for _ in range(6))
+        sheared = (slope * math.radians(self.shear)).tan()
+        stretched = matrices(len(turn), xx=1 + wide * self.stretch, xy=sheared, yy=1 + tall * self.stretch)
+        turned = rotation(turn * self.degrees)[:, :, :2] @ stretched[:, :, :2]
+        shift = torch.stack((right, down), 1).to(turned) * self.shift
+        return affine(values, torch.cat((turned, shift.unsqueeze(2)), 2), smooth=True)
+
+
+@dataclass(frozen=True)
 class Erase:
     """Random erasing, or cutout: with this probability a box is overwritten. The box lies inside the image.
 

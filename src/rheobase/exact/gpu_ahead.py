@@ -15,7 +15,12 @@ TIMES = ("par", "times", "delays", "log_time", "log_dt", "due", "slopes", "spike
 
 
 def compile_ahead(
-    neuron: Neuron, dtype: torch.dtype, capability: int, coupled: bool, backward: bool, neurons: int = 128,
+    neuron: Neuron,
+    dtype: torch.dtype,
+    capability: int,
+    coupled: bool,
+    backward: bool,
+    neurons: int = 128,
     delayed: bool = False,
 ) -> str:
     """PTX of a kernel: `capability` 80 for sm_80, 90 for sm_90. Errors: RuntimeError in Triton's interpreter."""

@@ -70,7 +70,8 @@ def backward(run: gpu.Run, g_times: Tensor, g_state: Tensor) -> list[Tensor]:
     names = ("spikes", "counts", "marks", "counted", "lengths")
     out = {
         "adjoint": run.spread(run.part.lower_adjoint(run.numbers, run.gather(run.arrays["state"]), g_state)),
-        "gw_in": torch.zeros_like(run.w_in), "g_times": pulls[:, :K].contiguous(),
+        "gw_in": torch.zeros_like(run.w_in),
+        "g_times": pulls[:, :K].contiguous(),
         "pulls": pulls[:, K:].contiguous(),
         "scratch": run.w_in.new_empty(B, run.programs, gpu.INTERVAL, 3, run.lanes),
         "begun": run.zeros(B, run.programs, gpu.INTERVAL, run.lanes, dtype=torch.int32),

@@ -71,8 +71,12 @@ def backward(run: gpu.Run, g_times: Tensor, g_state: Tensor) -> list[Tensor]:
     pulls.scatter_(1, log["order"], torch.where(there.gather(1, log["order"]), g_times.double(), 0.0))
     last = part.lower_adjoint(run.numbers, run.gather(log["state"]), g_state)
     out = {
-        "adjoint": run.spread(last), "pulls": pulls, "gw_in": torch.zeros_like(run.w_in),
-        "gw_net": torch.zeros_like(w_net), "g_times": run.zeros(B, K), "g_delays": run.zeros(N),
+        "adjoint": run.spread(last),
+        "pulls": pulls,
+        "gw_in": torch.zeros_like(run.w_in),
+        "gw_net": torch.zeros_like(w_net),
+        "g_times": run.zeros(B, K),
+        "g_delays": run.zeros(N),
         "scratch": run.w_in.new_empty(B, gpu.INTERVAL, 3, run.lanes),
     }
     names = ("log_time", "log_dt", "log_kind", "log_id", "log_source", "marks", "lengths")

@@ -74,9 +74,7 @@ def forward(
 
 
 @triton.jit
-def stretch(
-    spikes, count, begun, started, until, a, b, c, p0, p1, p2, lives, FLOW: tl.constexpr, RESET: tl.constexpr
-):
+def stretch(spikes, count, begun, started, until, a, b, c, p0, p1, p2, lives, FLOW: tl.constexpr, RESET: tl.constexpr):
     """The last flow of an interval that ends at `until`: from the last of `count` spikes, or where none is left since
     `begun`, from the interval's start. Returns (whether from a spike, when, the state at its end, K, scale)."""
     inner = lives & (count > begun)

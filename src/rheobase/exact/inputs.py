@@ -56,7 +56,16 @@ def check(neuron, w_in, w_net, times, ids, T, x0, delays, max_events) -> Problem
         order = torch.sort(times.detach(), dim=1, stable=True).indices
         times, ids = times.gather(1, order), ids.gather(1, order)
     return Problem(
-        neuron, w_in, w_net, times, ids, x0, delays_net, T, max_events or DEFAULT_MAX_EVENTS, batched,
+        neuron,
+        w_in,
+        w_net,
+        times,
+        ids,
+        x0,
+        delays_net,
+        T,
+        max_events or DEFAULT_MAX_EVENTS,
+        batched,
     )
 
 
@@ -112,8 +121,11 @@ def _spikes(times, ids, w_in: torch.Tensor, inputs: int) -> tuple[torch.Tensor, 
     if bool((padded != times.isinf()).any()):
         _fail("padding needs both the time inf and the id -1", "one without the other", "Set both, or neither.")
     if bool(((ids < -1) | (ids >= inputs)).any()):
-        _fail(f"ids must lie in 0..{inputs - 1}, or be -1 for padding", f"{ids.min().item()} to {ids.max().item()}",
-              "w_in has one column per input.")
+        _fail(
+            f"ids must lie in 0..{inputs - 1}, or be -1 for padding",
+            f"{ids.min().item()} to {ids.max().item()}",
+            "w_in has one column per input.",
+        )
     return (times, ids, True) if batched else (times[None], ids[None], False)
 
 

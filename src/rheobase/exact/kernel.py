@@ -58,14 +58,23 @@ class _Handed:
         self.w_in = _columns(problem.w_in)
         self.w_net = None if problem.w_net is None else _columns(problem.w_net)
         self.arrays = [
-            torch.tensor(problem.neuron.parameters(), dtype=torch.float64), self.w_in, self.w_net,
+            torch.tensor(problem.neuron.parameters(), dtype=torch.float64),
+            self.w_in,
+            self.w_net,
             problem.times.detach().double().contiguous(),
             None if problem.delays_net is None else problem.delays_net.detach().double().contiguous(),
-            problem.ids.contiguous(), problem.x0.detach().contiguous(),
+            problem.ids.contiguous(),
+            problem.x0.detach().contiguous(),
         ]
         self.struct = _Problem(
-            *problem.times.shape, N, self.w_in.shape[1], inputs, problem.max_events, problem.T,
-            *(None if array is None else array.data_ptr() for array in self.arrays), torch.get_num_threads(),
+            *problem.times.shape,
+            N,
+            self.w_in.shape[1],
+            inputs,
+            problem.max_events,
+            problem.T,
+            *(None if array is None else array.data_ptr() for array in self.arrays),
+            torch.get_num_threads(),
         )
         self.library = library(type(problem.neuron), problem.w_in.dtype)
         self.samples: int | None = None
@@ -84,18 +93,19 @@ class KernelEngine:
         handed = _Handed(problem)
         B = problem.times.shape[0]
         reported, status = torch.zeros(B, dtype=torch.int64), torch.zeros(B, dtype=torch.int32)
-        samples = handed.library.exact_forward(
-            ctypes.byref(handed.struct), int(store), _at(reported), _at(status)
-        )
+        samples = handed.library.exact_forward(ctypes.byref(handed.struct), int(store), _at(reported), _at(status))
         if not samples:
             raise MemoryError("simulate: no memory for the log of events.")
         handed.hold(samples)
         _judge(status, problem.max_events)
         E = int(reported.max()) if B else 0
         out = [
-            torch.full((B, E), torch.inf, dtype=torch.float64), torch.full((B, E), -1),
-            torch.zeros(B, E, dtype=torch.bool), torch.zeros(B, E, dtype=torch.int64),
-            torch.empty(problem.x0.shape, dtype=problem.x0.dtype), torch.empty(B, dtype=torch.float64),
+            torch.full((B, E), torch.inf, dtype=torch.float64),
+            torch.full((B, E), -1),
+            torch.zeros(B, E, dtype=torch.bool),
+            torch.zeros(B, E, dtype=torch.int64),
+            torch.empty(problem.x0.shape, dtype=problem.x0.dtype),
+            torch.empty(B, dtype=torch.float64),
         ]
         handed.library.exact_copy(
             ctypes.byref(handed.struct), ctypes.c_void_p(samples), ctypes.c_int64(E), *map(_at, out)
@@ -112,9 +122,13 @@ class KernelEngine:
         g_x0 = torch.zeros(problem.x0.shape, dtype=problem.x0.dtype)
         g_delays = torch.zeros(N, dtype=torch.float64)
         fine = handed.library.exact_backward(
-            ctypes.byref(handed.struct), ctypes.c_void_p(handed.samples), ctypes.c_int64(E),
+            ctypes.byref(handed.struct),
+            ctypes.c_void_p(handed.samples),
+            ctypes.c_int64(E),
             *map(_at, (g_times, g_state)),
-            _at(g_w_in), _at(g_w_net), *map(_at, (g_inputs, g_x0, g_delays)),
+            _at(g_w_in),
+            _at(g_w_net),
+            *map(_at, (g_inputs, g_x0, g_delays)),
         )
         if not fine:
             raise MemoryError("simulate: no memory for the backward sweep.")

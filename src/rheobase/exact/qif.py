@@ -83,11 +83,13 @@ class QIF(Neuron):
         g_a, g_b = g[:2] / self._unscaled(state, dt)[1]
         a_I = x * (a * C_I + b * (S + current * S_I))
         b_I = b * C_I - a * S_I
-        return np.stack([
-            x * C * g_a - S * g_b,
-            x * current * S * g_a + C * g_b,
-            x * x * g[2] + a_I * g_a + b_I * g_b,
-        ])
+        return np.stack(
+            [
+                x * C * g_a - S * g_b,
+                x * current * S * g_a + C * g_b,
+                x * x * g[2] + a_I * g_a + b_I * g_b,
+            ]
+        )
 
     def _unscaled(self, state: Array, dt: float) -> tuple[Array, Array]:
         """The linear map of (a, b) and its size: the pair is kept at size 1, only its direction matters.

@@ -50,7 +50,10 @@ class ReferenceEngine:
         nets, runs, counts = kept
         sums = [
             reference.backward(
-                net, log, last, g_times[b, : counts[b]].double().numpy(),
+                net,
+                log,
+                last,
+                g_times[b, : counts[b]].double().numpy(),
                 net.neuron.lower_adjoint(last, g_state[b].double().numpy()),
             )
             for b, (net, (log, last)) in enumerate(zip(nets, runs, strict=True))
@@ -75,6 +78,12 @@ class ReferenceEngine:
         w_net = None if problem.w_net is None else array(problem.w_net)
         delays = None if problem.delays_net is None else array(problem.delays_net)
         return reference.Network(
-            problem.neuron, array(problem.w_in), w_net, times[:kept], problem.ids[b, :kept].numpy(), problem.T,
-            array(problem.x0[b]), delays,
+            problem.neuron,
+            array(problem.w_in),
+            w_net,
+            times[:kept],
+            problem.ids[b, :kept].numpy(),
+            problem.T,
+            array(problem.x0[b]),
+            delays,
         )

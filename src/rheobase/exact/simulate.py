@@ -78,9 +78,7 @@ class Events:
         table[sample, ids[sample, place], rank[sample, place]] = place
         return table
 
-    def _pseudo(
-        self, drive: torch.Tensor, state: torch.Tensor, outputs: torch.Tensor, count: int
-    ) -> torch.Tensor:
+    def _pseudo(self, drive: torch.Tensor, state: torch.Tensor, outputs: torch.Tensor, count: int) -> torch.Tensor:
         ordinary = self.counts().view(len(state), state.shape[-1])[:, outputs, None]
         index = (torch.arange(1, count + 1, device=state.device) - ordinary).clamp(min=1).movedim(-1, 0).to(state.dtype)
         later = self.neuron.pseudo_time(state[..., outputs], drive[:, outputs], index)
@@ -136,7 +134,8 @@ def _warn_of_flat_spikes(slope: torch.Tensor) -> None:
         warnings.warn(
             f"simulate: {len(flat)} samples, the first of them {flat[0]}, have a LIF spike that crosses the threshold "
             f"with slope {slope.min().item():.3g}; its gradient explodes. Clip gradients, or use QIF.",
-            RuntimeWarning, stacklevel=3,
+            RuntimeWarning,
+            stacklevel=3,
         )
 
 

@@ -116,7 +116,7 @@ def choose(program: Program | None, x: Tensor, name: str, obstacle: str | None =
 
 
 def _choose_gpu(program: Program | None, x: Tensor, name: str) -> str:
-    """"triton" for x on a GPU, "eager" for float64 there, and where triton is missing, which it says once."""
+    """ "triton" for x on a GPU, "eager" for float64 there, and where triton is missing, which it says once."""
     if x.device.type != "cuda":
         return "eager"
     why = gpu.obstacle(program, x)  # type: ignore[arg-type]

@@ -10,12 +10,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def learning_curve(epochs: Sequence[dict[str, Any]], axes: "Axes | None" = None) -> "Axes":
+def learning_curve(epochs: Sequence[dict[str, Any]]) -> "Figure":
     """Error on training and validation set over the epochs of a record (log scale), and the epoch that was kept.
 
     An error of 0 is drawn at half a sample in 2,000, so that it stays visible on the logarithmic axis.
     """
-    axes = figure(6, 4).add_subplot() if axes is None else axes
+    made = figure(6, 4)
+    draw_learning_curve(made.add_subplot(), epochs)
+    return made
+
+
+def draw_learning_curve(axes: "Axes", epochs: Sequence[dict[str, Any]]) -> None:
+    """`learning_curve` on given axes."""
     numbers = [row["epoch"] for row in epochs]
     for part, colour in (("train", "tab:gray"), ("validation", "tab:blue")):
         errors = [max(1 - row[f"{part}_accuracy"], 1 / 4000) * 100 for row in epochs]
@@ -26,7 +32,6 @@ def learning_curve(epochs: Sequence[dict[str, Any]], axes: "Axes | None" = None)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    return axes
 
 
 def learning_with_activity(runs: Mapping[str, Sequence[dict[str, Any]]]) -> "Figure":

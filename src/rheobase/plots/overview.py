@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from rheobase.plots.figure import figure
-from rheobase.plots.learning import learning_curve
+from rheobase.plots.learning import draw_learning_curve
 from rheobase.plots.raster import raster
 
 if TYPE_CHECKING:
@@ -21,6 +21,6 @@ def training_overview(epochs: Sequence[dict[str, Any]], spikes: Tensor, names: S
     made = figure(13, 4.5)
     left, right = made.subplots(1, 2, width_ratios=(2, 1))
     raster(spikes, names, left)
-    learning_curve(epochs, right)
+    draw_learning_curve(right, epochs)
     made.suptitle(title)
     return made

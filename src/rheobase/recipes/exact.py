@@ -71,9 +71,7 @@ def digits() -> Config:
 
 def digits_silent() -> Config:
     """The same network, started with weights so low that no hidden neuron ever spikes."""
-    return digits().but(
-        recipe="exact/digits-silent", model_options={"duration": 20.0, "shift": 0.0}, weight_gain=0.5
-    )
+    return digits().but(recipe="exact/digits-silent", model_options={"duration": 20.0, "shift": 0.0}, weight_gain=0.5)
 
 
 def digits_space() -> Space:
