@@ -1,5 +1,6 @@
 """`rheobase curves`: how several runs learnt, and how active they were while they did."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ class Options:
 
 
 def run(arguments: list[str]) -> int:
-    """Draw learning curves and firing rates of runs: `rheobase curves results/smnist/*.json --epochs 2`."""
+    """Draw learning curves and firing rates of runs: `rheobase curves results/smnist/*.json --epochs 2`.
+
+    Records whose names differ in `-seedN` alone share a colour.
+    """
     from rheobase import plots
     from rheobase.plots.figure import save
     from rheobase.report.source import read
@@ -32,16 +36,17 @@ def run(arguments: list[str]) -> int:
     options = flags.parse(Options, arguments, "curves")
     if not options.sources or options.average < 1:
         raise ValueError("curves: needs at least one record or run, and --average of 1 or more.")
-    runs = {}
+    runs: dict[str, list[list[dict[str, Any]]]] = {}
     for one in read(options.sources):
         rows = _rows(one.steps(options.average), one.epochs)
-        runs[one.label] = [row for row in rows if options.epochs is None or row["epoch"] <= options.epochs]
+        shown = [row for row in rows if options.epochs is None or row["epoch"] <= options.epochs]
+        runs.setdefault(re.sub(r"-seed\d+$", "", one.label), []).append(shown)
     terminal.say(f"picture        {save(plots.learning_with_activity(runs), options.out)}")
     return 0
 
 
 def _rows(steps: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Logged steps and what epochs add to them: the validation set. Without a log, epochs alone."""
-    if not steps:
-        return epochs
+    """Logged steps and what epochs add to them: the validation set. With a thinner log, epochs alone."""
+    if len(steps) < len(epochs):
+        return [{**row, "accuracy": row["train_accuracy"]} for row in epochs]
     return steps + [{name: row[name] for name in ("epoch", "validation_accuracy")} for row in epochs]

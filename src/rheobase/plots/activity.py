@@ -8,7 +8,7 @@ import torch
 
 from rheobase.analysis.activity import EDGES, LayerActivity
 from rheobase.analysis.potentials import inside
-from rheobase.plots.figure import COLOURS, figure
+from rheobase.plots.figure import COLOURS, MARKERS, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Networks = Mapping[str, Mapping[str, LayerActivity]]
 """By name of the network, by name of the layer, the first layer first."""
 
-MARKERS = "os^Dv*P"
 STYLES = ("-", "--", "-.", ":")
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which stay apart for all common kinds of colour blindness and in grey; without yellow.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#56b4e9", "#e69f00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def figure(width: float, height: float) -> "Figure":

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from rheobase.analysis.gradients import Split
 from rheobase.analysis.gradients_exact import Comparison
-from rheobase.plots.figure import COLOURS, figure
+from rheobase.plots.figure import COLOURS, MARKERS, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STYLES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LARGEST = 1e6
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rheobase.plots.figure import COLOURS, figure
+from rheobase.plots.figure import COLOURS, MARKERS, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STYLES = ("-", "--", "-.", ":")  # runs differ in style too, for those who do not see colours
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DOTS = 30  # of one run at most
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rheobase.plots.figure import figure
+from rheobase.plots.figure import COLOURS, MARKERS, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,24 +34,27 @@ def draw_learning_curve(axes: "Axes", epochs: Sequence[dict[str, Any]]) -> None:
     axes.legend(frameon=False)
 
 
-def learning_with_activity(runs: Mapping[str, Sequence[dict[str, Any]]]) -> "Figure":
-    """Accuracy above and spikes per neuron and step below, over the epochs of several runs, one colour each.
+def learning_with_activity(runs: Mapping[str, Sequence[Sequence[dict[str, Any]]]]) -> "Figure":
+    """Accuracy above and spikes per neuron and step below, over the epochs of several runs.
 
-    Each row has `epoch` (fractions count batches within one) and some of `accuracy` (of training batches, drawn as
-    a line), `validation_accuracy` (drawn as dots) and `firing_rate`.
+    runs: by label, the runs that differ in their seed alone, which share a colour. Each row of a run has `epoch`
+    (fractions count batches within one) and some of `accuracy` (of training batches, drawn as a line),
+    `validation_accuracy` (drawn with markers) and `firing_rate`.
     """
     made = figure(7, 6)
     above, below = made.subplots(2, 1, sharex=True)
-    for number, (label, rows) in enumerate(runs.items()):
-        colour = f"C{number}"
-        above.plot(*_column(rows, "accuracy", 100), color=colour, alpha=0.6, linewidth=1)
-        above.plot(*_column(rows, "validation_accuracy", 100), "o-", color=colour, label=label)
-        below.plot(*_column(rows, "firing_rate", 1), color=colour, label=label)
-    above.set(ylabel="accuracy (%): line training, dots validation")
+    for number, (label, seeds) in enumerate(runs.items()):
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        for rows in seeds:
+            above.plot(*_column(rows, "accuracy", 100), color=colour, alpha=0.6, linewidth=1)
+            dots = {"color": colour, "marker": marker, "markersize": 4, "linestyle": ":", "linewidth": 1}
+            above.plot(*_column(rows, "validation_accuracy", 100), label=label if rows is seeds[0] else None, **dots)
+            below.plot(*_column(rows, "firing_rate", 1), color=colour)
+    above.set(ylabel="accuracy (%)")
     below.set(xlabel="epoch", ylabel="spikes per neuron and step", ylim=(0, None))
     for axes in (above, below):
         axes.grid(alpha=0.3)
-    above.legend(frameon=False)
+    above.legend(frameon=False, title="lines: training, markers: validation")
     return made
 
 
