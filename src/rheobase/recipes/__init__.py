@@ -32,6 +32,7 @@ RECIPES: dict[str, Callable[[], Config]] = {
     "problif/hd-plif": problif.hd_plif,
     "problif/hd-plif/baseline": problif.hd_plif_baseline,
     "exact/mnist": exact.mnist,
+    "exact/mnist-augmented": exact.mnist_augmented,
     "exact/digits": exact.digits,
     "exact/digits-silent": exact.digits_silent,
     "exact/hd": exact.hd,

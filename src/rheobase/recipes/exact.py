@@ -35,6 +35,16 @@ def mnist() -> Config:
     )
 
 
+def mnist_augmented() -> Config:
+    """The same network for longer, on images turned, sheared, stretched and shifted a little, with fewer spikes dropped."""
+    return mnist().but(
+        recipe="exact/mnist-augmented",
+        augmentation="handwriting",
+        model_options={"duration": 2.0, "dropout": 0.05},
+        epochs=40,
+    )
+
+
 def mnist_space() -> Space:
     """For every neuron the same: step, first weights, and how many spikes training drops."""
     return {
