@@ -25,6 +25,8 @@ def test_lines_and_planes_of_both_kinds_of_networks(here, capsys):
     small = ["--epochs", "1", "--batch", "400"]
     assert cli.main(["train", "exact/digits", *small, "--hidden", "8", "6", "--out", "qif"]) == 0
     assert cli.main(["train", "digits", *small, "--hidden", "8", "--out", "steps"]) == 0
+    epochs = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert ["firing rate" in line for line in epochs] == [False, True], "networks without steps have no such rate"
     before = (here / "qif/weights.safetensors").read_bytes()
     arguments = ["landscape", "qif", "steps", "--points", "7", "--plane", "3", "--samples", "9", "--single", "1"]
     assert cli.main([*arguments, "--out", "found"]) == 0

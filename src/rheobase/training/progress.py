@@ -1,5 +1,6 @@
 """What a run shows while it goes: a bar in a terminal, one line per epoch elsewhere."""
 
+import math
 from types import TracebackType
 from typing import Any
 
@@ -35,10 +36,12 @@ class Reporter:
     def epoch(self, row: dict[str, Any], best: bool) -> None:
         """One more epoch is done; `row` is its line in the record."""
         if self.console is not None:
+            rate = row["firing_rate"]  # not a number for event-driven networks, which have no steps
+            activity = "" if math.isnan(rate) else f"firing rate {rate:.3f}  "
             self.console.print(
                 f"epoch {row['epoch']:3d}  train loss {row['train_loss']:8.4f}  "
                 f"validation loss {row['validation_loss']:8.4f}  accuracy {row['validation_accuracy']:6.2%}  "
-                f"firing rate {row['firing_rate']:.3f}  {row['seconds']:.1f} s  "
+                f"{activity}{row['seconds']:.1f} s  "
                 f"{row['samples_per_second']:.0f} samples/s  {row['peak_memory'] / 2**20:.0f} MiB"
                 f"{'  best' if best else ''}",
                 highlight=False,
