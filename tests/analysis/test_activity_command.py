@@ -128,3 +128,35 @@ def test_figures_have_units_and_a_panel_per_layer():
     rows = [(0, {"a": {"w": {"mean": 1.0, "std": 0.0}}}), (3, {"a": {"w": {"mean": 2.0, "std": 0.5}}})]
     made = plots.learned_over_layers({"net": rows, "none": [(0, {})]})
     assert len(made.axes) == 1 and made.axes[0].get_legend_handles_labels()[1] == ["epoch 0", "epoch 3"]
+
+
+def test_a_single_layer_and_a_narrow_figure_stay_legible():
+    networks = {f"a network with a long name {k}": {"l": layer(k)} for k in range(4)}
+    made = plots.activity_layers(networks)
+    for axes in made.axes:
+        made.canvas.draw()
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+        assert max(line.get_ydata()[0] for line in axes.lines) < 0.95 * axes.get_ylim()[1], "a mark cut in two"
+    made = plots.activity_autocorrelations(networks)
+    made.canvas.draw()
+    legend = made.legends[0].get_window_extent()
+    assert legend.x0 >= 0 and legend.x1 <= made.bbox.x1, "names leave the figure"
+
+
+def test_potentials_beyond_the_axis_are_counted_not_drawn():
+    far = LayerActivity(rb.surrogate.Rectangle(1.0))
+    far.add(rb.LIF().trace(torch.tensor([0.5, 0.5, 0.5, -100.0]).view(1, 1, 4)))
+    (axes,) = plots.activity_potentials({"far": {"l": far}}).axes
+    assert axes.lines[0].get_ydata().max() == pytest.approx(0.75 / 0.05)
+    assert axes.lines[0].get_ydata()[0] < 0.01 and "not drawn 25 %" in axes.texts[0].get_text()
+
+
+def test_no_two_lines_look_alike():
+    from rheobase.plots.figure import style
+
+    looks = [style(number) for number in range(28)]
+    for number, one in enumerate(looks):
+        for other in looks[:number]:
+            differ = {part for part in ("color", "linestyle", "marker") if one[part] != other[part]}
+            assert "color" in differ or differ == {"linestyle", "marker"}, (one, other)

@@ -248,3 +248,9 @@ def test_a_pass_can_be_sent_to_another_process():
 
     one_pass = _Pass(SAMPLES, ORDER.split(16), data.augmentation("cifar-strong", SET), 1, (0, 1))
     assert torch.equal(pickle.loads(pickle.dumps(one_pass)).batch(2).x, one_pass.batch(2).x)
+
+
+@pytest.mark.parametrize(("count", "ids"), [(3, [0, 4, 9]), (1, [0]), (10, list(range(10))), (99, list(range(10)))])
+def test_a_few_samples_come_from_all_over_a_sorted_set(count, ids):
+    samples = Samples(torch.zeros(10, 2), torch.arange(10) // 4)
+    assert samples.spread(count).positions().tolist() == ids

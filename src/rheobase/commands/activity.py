@@ -22,7 +22,7 @@ class Options:
     part: Literal["validation", "test", "train"] = "validation"
     """Samples that the network sees."""
     samples: int | None = None
-    """Only the first so many of them; none: all."""
+    """Only so many of them, evenly spread over the set; none: all."""
     batch: int | None = None
     """Samples at once; none: as in evaluations. Fewer need less memory; neurons that draw spikes then draw others."""
     lags: int = 20
@@ -61,8 +61,6 @@ class Network:
     """A trained network, and what its layers did on the samples."""
 
     def __init__(self, source: Path, options: Options):
-        import torch
-
         from rheobase import training
         from rheobase.analysis.activity import Recorder, weight_norms
 
@@ -70,7 +68,7 @@ class Network:
         self.source = source
         self.task = training.restore_task(source, lambda config: config.but(**change))
         samples = getattr(self.task, options.part)
-        samples = samples if options.samples is None else samples[torch.arange(min(options.samples, len(samples)))]
+        samples = samples if options.samples is None else samples.spread(options.samples)
         recorder: Any = Recorder(self.task.model, options.lags)
         self.score = training.evaluate(self.task, samples, firing=recorder)
         self.layers, self.flips, self.samples = recorder.layers, recorder.flips, f"{len(samples)} of {options.part}"

@@ -53,6 +53,10 @@ class Samples:
         chosen = {"labels": self.labels[index], "ids": self.positions()[index]}
         return replace(self, values=self.values[index], lengths=lengths, groups=groups, **chosen)
 
+    def spread(self, count: int) -> "Samples":
+        """So many samples, or all, evenly spread over the set: sets are often sorted by class or speaker."""
+        return self[torch.linspace(0, len(self) - 1, min(count, len(self))).long()]
+
     def positions(self) -> Tensor:
         """The ids, counted where none were given: [N]."""
         return torch.arange(len(self)) if self.ids is None else self.ids

@@ -1,14 +1,14 @@
 """Activity of networks side by side: over layers, over time steps, and as distributions."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from rheobase.analysis.activity import EDGES, LayerActivity
 from rheobase.analysis.potentials import inside
-from rheobase.plots.figure import COLOURS, MARKERS, figure
+from rheobase.plots.figure import figure, legend_above, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 Networks = Mapping[str, Mapping[str, LayerActivity]]
 """By name of the network, by name of the layer, the first layer first."""
-
-STYLES = ("-", "--", "-.", ":")
 
 
 def activity_layers(networks: Networks) -> "Figure":
@@ -30,13 +28,14 @@ def activity_layers(networks: Networks) -> "Figure":
         ("silent", "neurons silent on all samples (%)", 100),
     )
     for axes, (name, label, factor) in zip(made.subplots(2, 2).flat, panels, strict=True):
-        for (network, layers), look in zip(networks.items(), _looks(), strict=False):
+        for number, (network, layers) in enumerate(networks.items()):
             values = [factor * getattr(layer, name) for layer in layers.values()]
-            axes.plot(range(1, len(values) + 1), values, label=network, **look)
-        axes.set(xlabel="layer", ylabel=label, ylim=(0, None))
-        axes.locator_params(axis="x", integer=True)
+            axes.plot(range(1, len(values) + 1), values, label=network, **style(number))
+        deepest, top = max(map(len, networks.values())), max(max(line.get_ydata()) for line in axes.lines)
+        axes.set(xlabel="layer", ylabel=label, xlim=(0.6, deepest + 0.4), ylim=(0, 1.08 * top or 1))
+        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
         axes.grid(alpha=0.3)
-    return _with_legend(made, made.axes[0])
+    return legend_above(made, made.axes[0])
 
 
 def activity_steps(networks: Networks) -> "Figure":
@@ -57,7 +56,7 @@ def activity_steps(networks: Networks) -> "Figure":
 def activity_potentials(networks: Networks) -> "Figure":
     """Density of u − θ, a panel per layer; grey: where the first network's surrogate lets gradients through.
 
-    The share of potentials inside each network's own support stands in the panel.
+    In the panel: the share of potentials inside each network's own support, and the share beyond the axis.
     """
     middles = ((EDGES[1:] + EDGES[:-1]) / 2).numpy()
     width = float(EDGES[1] - EDGES[0])
@@ -69,9 +68,11 @@ def activity_potentials(networks: Networks) -> "Figure":
             axes.axvspan(float(d.min()), float(d.max()), color="0.88", zorder=0)
         row = len(axes.lines)
         density = (counts / counts.sum() / width).clamp(min=1e-4).numpy()
-        axes.plot(middles, density, label=network, **{**look, "marker": ""})
+        axes.plot(middles[1:-1], density[1:-1], label=network, **{**look, "marker": ""})
+        beyond = float((counts[0] + counts[-1]) / counts.sum())
+        text = f"inside {100 * layer.inside:.0f} %" + (f", not drawn {100 * beyond:.0f} %" if beyond > 0.005 else "")
         place = {"transform": axes.transAxes, "ha": "right", "fontsize": 7, "color": look["color"]}
-        axes.text(0.98, 0.93 - 0.09 * row, f"inside {100 * layer.inside:.0f} %", **place)
+        axes.text(0.98, 0.93 - 0.09 * row, text, **place)
 
     made = _by_layer(networks, draw, "potential − threshold (units of u)", "density (per unit of u)")
     for axes in made.axes:
@@ -108,12 +109,12 @@ def activity_autocorrelations(networks: Networks, states: Sequence[str] = ("u", 
     columns = max(len(layers) for layers in networks.values())
     made = figure(1.5 + 2.1 * columns, 0.9 + 1.9 * len(shown))
     grid = made.subplots(len(shown), columns, squeeze=False, sharex=True, sharey="row")
-    for (network, layers), look in zip(networks.items(), _looks(), strict=False):
+    for number, (network, layers) in enumerate(networks.items()):
         for column, layer in enumerate(layers.values()):
             for row, name in enumerate(shown):
                 found = layer.autocorrelation.get(name)
                 if found is not None:
-                    grid[row, column].plot(found.numpy(), label=network, **{**look, "markersize": 3})
+                    grid[row, column].plot(found.numpy(), label=network, **{**style(number), "markersize": 3})
     for row, name in enumerate(shown):
         grid[row, 0].set_ylabel(f"autocorrelation of {name}")
     for column in range(columns):
@@ -122,7 +123,7 @@ def activity_autocorrelations(networks: Networks, states: Sequence[str] = ("u", 
     for axes in grid.flat:
         axes.grid(alpha=0.3)
         axes.axhline(0, color="0.5", linewidth=0.6)
-    return _with_legend(made, grid[0, 0])
+    return legend_above(made, grid[0, 0])
 
 
 def activity_weights(networks: Mapping[str, Mapping[str, float]]) -> "Figure":
@@ -130,14 +131,14 @@ def activity_weights(networks: Mapping[str, Mapping[str, float]]) -> "Figure":
     made = figure(7, 1.4 + 0.28 * max(len(norms) for norms in networks.values()))
     axes = made.add_subplot()
     names = list(dict.fromkeys(name for norms in networks.values() for name in norms))
-    for (network, norms), look in zip(networks.items(), _looks(), strict=False):
+    for number, (network, norms) in enumerate(networks.items()):
         mean = sum(norms.values()) / len(norms)
         rows = [names.index(name) for name in norms]
-        axes.plot(list(norms.values()), rows, label=f"{network}: mean {mean:.2f}", **{**look, "linestyle": ""})
+        axes.plot(list(norms.values()), rows, label=f"{network}: mean {mean:.2f}", **{**style(number), "linestyle": ""})
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, None), xlabel="norm of the weights (Frobenius)")
     axes.grid(alpha=0.3)
-    return _with_legend(made, axes)
+    return legend_above(made, axes)
 
 
 def _by_layer(
@@ -153,38 +154,21 @@ def _by_layer(
     rows = -(-count // columns)
     made = figure(max(5.5, 2.8 * columns), 0.9 + 2.3 * rows)
     grid = made.subplots(rows, columns, squeeze=False, sharex=True)
-    for (network, layers), look in zip(networks.items(), _looks(), strict=False):
-        for number, (axes, layer) in enumerate(zip(grid.flat, layers.values(), strict=False), 1):
-            draw(axes, layer, network, {**look, "markersize": 4})
-            axes.set_title(f"layer {number}: {layer.neurons:,} neurons", fontsize=9)
+    for number, (network, layers) in enumerate(networks.items()):
+        for place, (axes, layer) in enumerate(zip(grid.flat, layers.values(), strict=False), 1):
+            draw(axes, layer, network, style(number))
+            axes.set_title(f"layer {place}: {layer.neurons:,} neurons", fontsize=9)
             axes.grid(alpha=0.3)
-    for number, axes in enumerate(grid.flat):
-        if number >= count:
+    for place, axes in enumerate(grid.flat):
+        if place >= count:
             axes.remove()
-        elif number + columns >= count:
+        elif place + columns >= count:
             axes.set_xlabel(xlabel)
             axes.tick_params(labelbottom=True)
     for row in grid:
         row[0].set_ylabel(ylabel, fontsize=9)
-    return _with_legend(made, grid[0, 0]) if legend else made
+    return legend_above(made, grid[0, 0]) if legend else made
 
 
 def _all(networks: Networks) -> list[LayerActivity]:
     return [layer for layers in networks.values() for layer in layers.values()]
-
-
-def _looks() -> Iterator[dict]:
-    """Colour, marker and dashes of one network after the other: each of them tells two neighbours apart."""
-    for number in range(10_000):
-        yield {
-            "color": COLOURS[number % len(COLOURS)],
-            "marker": MARKERS[number % len(MARKERS)],
-            "linestyle": STYLES[number % len(STYLES)],
-            "markersize": 5,
-        }
-
-
-def _with_legend(made: "Figure", axes: "Axes") -> "Figure":
-    handles, labels = axes.get_legend_handles_labels()
-    made.legend(handles, labels, frameon=False, ncols=min(4, len(labels)), loc="outside upper center", fontsize=9)
-    return made

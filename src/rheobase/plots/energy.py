@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rheobase.analysis.energy import Report
-from rheobase.plots.figure import figure
+from rheobase.plots.figure import COLOURS, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PARTS = (("accumulates (AC)", "acs", "tab:blue", ""), ("multiply-accumulates (MAC)", "macs", "tab:orange", "///"),
+PARTS = (("accumulates (AC)", "acs", COLOURS[0], ""), ("multiply-accumulates (MAC)", "macs", COLOURS[6], "///"),
          ("memory", "memory", "0.75", "..."))  # fmt: skip
 
 

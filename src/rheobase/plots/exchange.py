@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rheobase.plots.figure import COLOURS, figure
-from rheobase.plots.gradients import style
+from rheobase.plots.figure import COLOURS, figure, style, with_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +51,7 @@ def exchange_search(values: Mapping[float, float], others: Mapping[str, float], 
     for number, (name, score) in enumerate(others.items(), 1):
         options = {k: v for k, v in style(number).items() if k in ("color", "linestyle")}
         axes.axhline(100 * score, label=f"{name}: {100 * score:.2f} %", **options)
-    axes.set(xlabel=option, ylabel="validation accuracy (%)")
+    axes.set(xlabel=with_unit(option), ylabel="validation accuracy (%)")
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)

@@ -2,32 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from rheobase.analysis.gradients import Split
 from rheobase.analysis.gradients_exact import Comparison
-from rheobase.plots.figure import COLOURS, MARKERS, figure
+from rheobase.plots.figure import COLOURS, figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLES = ("-", "--", "-.", ":")
 LARGEST = 1e6
-
-
-def style(number: int) -> dict[str, Any]:
-    """Colour, line and marker of the line with this number: lines differ in all three."""
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "linestyle": STYLES[number % len(STYLES)],
-        "marker": MARKERS[number % len(MARKERS)],
-        "markersize": 4,
-        "linewidth": 1.4,
-    }
 
 
 PARTS = {
@@ -135,7 +123,7 @@ def surrogate_widths(found: Mapping[str, Mapping[float, Mapping[str, Sequence[fl
         axes.set_xticks(list(_widths(found)), [f"{width:g}" for width in _widths(found)])
         axes.minorticks_off()
     for axes in grid[-1]:
-        axes.set_xlabel("width of the surrogate (units of the threshold)")
+        axes.set_xlabel("width of the surrogate (units of u)")
     grid[0][0].legend(frameon=False)
     made.suptitle(title, fontsize=11)
     return made

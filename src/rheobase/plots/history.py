@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rheobase.plots.figure import COLOURS, MARKERS, figure
+from rheobase.plots.figure import COLOURS, MARKERS, STYLES, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLES = ("-", "--", "-.", ":")  # runs differ in style too, for those who do not see colours
 DOTS = 30  # of one run at most
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rheobase.analysis.landscapes import Jump, Landscape, gaps
-from rheobase.plots.figure import figure
+from rheobase.plots.figure import COLOURS, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,16 +48,16 @@ def line(landscape: Landscape, jumps: Sequence[Jump], axes: "Axes") -> None:
     middles = (steps[1:] + steps[:-1]) / 2
     for changed, colour, where, label in (
         (landscape.order_changed, "0.6", 0, "order of spikes changes"),
-        (landscape.count_changed, "tab:red", 1, "spikes appear or vanish"),
+        (landscape.count_changed, COLOURS[1], 1, "spikes appear or vanish"),
     ):
         if changed is not None:
             low_end, share_of_axes = 0.02 + 0.06 * where, axes.get_xaxis_transform()
             options = {"color": colour, "linewidth": 0.8, "label": label, "transform": share_of_axes}
             axes.vlines(middles[changed].numpy(), low_end, low_end + 0.05, **options)
     for jump in jumps:
-        axes.axvline(jump.step, color="tab:red", alpha=0.35, linewidth=1)
+        axes.axvline(jump.step, color=COLOURS[1], alpha=0.35, linewidth=1)
     at = steps.numpy()
-    axes.plot(at, integral.numpy(), color="tab:blue", linestyle="--", linewidth=1, label="integrated gradient")
+    axes.plot(at, integral.numpy(), color=COLOURS[0], linestyle="--", linewidth=1, label="integrated gradient")
     axes.plot(at, loss.numpy(), color="black", linewidth=1.2, label="loss")
     axes.set_ylim(low - 0.25 * reach, high + 0.15 * reach)
 

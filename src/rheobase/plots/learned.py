@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rheobase.plots.figure import figure
+from rheobase.plots.figure import figure, with_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ def learned_over_layers(networks: Mapping[str, Sequence[tuple[int, Row]]]) -> "F
         for axes, value in zip(axes_row, columns, strict=True):
             if value in values:
                 _lines(axes, values[value])
-                axes.set(xlabel="layer", ylabel=value)
+                axes.set(xlabel="layer", ylabel=with_unit(value))
                 axes.set_title(network, fontsize=9)
             else:
                 axes.remove()
@@ -42,7 +42,7 @@ def _lines(axes: "Axes", lines: list[tuple[int, list[float], list[float]]]) -> N
         bars = {"yerr": stds, "capsize": 2} if last and any(stds) else {}
         named = f"epoch {epoch}" if last or number == 0 else None
         axes.errorbar(range(1, len(means) + 1), means, label=named, **look, **bars)
-    axes.locator_params(axis="x", integer=True)
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, frameon=False)
 

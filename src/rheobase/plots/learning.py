@@ -23,11 +23,11 @@ def learning_curve(epochs: Sequence[dict[str, Any]]) -> "Figure":
 def draw_learning_curve(axes: "Axes", epochs: Sequence[dict[str, Any]]) -> None:
     """`learning_curve` on given axes."""
     numbers = [row["epoch"] for row in epochs]
-    for part, colour in (("train", "tab:gray"), ("validation", "tab:blue")):
+    for part, colour in (("train", "0.5"), ("validation", COLOURS[0])):
         errors = [max(1 - row[f"{part}_accuracy"], 1 / 4000) * 100 for row in epochs]
         axes.plot(numbers, errors, color=colour, label=part)
     best = min(epochs, key=lambda row: row["validation_loss"])
-    axes.axvline(best["epoch"], color="tab:orange", linestyle=":", label=f"kept: epoch {best['epoch']}")
+    axes.axvline(best["epoch"], color=COLOURS[1], linestyle=":", label=f"kept: epoch {best['epoch']}")
     axes.set(yscale="log", xlabel="epoch", ylabel="error (%)", title="learning curve")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)

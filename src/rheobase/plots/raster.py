@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from rheobase.plots.figure import figure
+from rheobase.plots.figure import COLOURS, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def raster(spikes: Tensor, names: Sequence[str] | None = None, axes: "Axes | Non
         (sample * steps + time).numpy() + 0.5, neuron.numpy(), marker="|", s=height, color="black", linewidths=0.8
     )
     for edge in range(1, samples):
-        axes.axvline(edge * steps, color="tab:orange", linewidth=0.6)
+        axes.axvline(edge * steps, color=COLOURS[1], linewidth=0.6)
     axes.set(xlim=(0, samples * steps), ylim=(-1, neurons), ylabel="neuron")
     axes.set_title(f"hidden spikes, {steps} steps per sample")
     axes.set_xticks(

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from rheobase.analysis.potentials import SpikeFunction, potential
-from rheobase.plots.figure import COLOURS, figure
+from rheobase.plots.figure import COLOURS, STYLES, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLES = ("-", "--", "-.", ":")
 HIDDEN = {"u", "v", "s", "z", "d", "threshold"}  # drawn otherwise, or the potential once more
 
 
@@ -28,7 +27,7 @@ def responses(inputs: Mapping[str, Tensor], found: Mapping[str, Mapping[str, Map
     for axes, (name, x) in zip(grid[0], inputs.items(), strict=True):
         axes.step(range(len(x)), x.flatten().numpy(), color="black", linewidth=0.9, where="mid")
         axes.set(title=f"{name} input", ylim=(0, 1.1 * float(x.max())))
-    grid[0][0].set_ylabel("current")
+    grid[0][0].set_ylabel("current\n(units of u)")
     for row, (neuron, by_input) in zip(grid[1:], found.items(), strict=True):
         for axes, record in zip(row, by_input.values(), strict=True):
             _membrane(axes, record)
@@ -71,8 +70,8 @@ def spike_functions(found: Mapping[str, SpikeFunction]) -> "Figure":
         look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)], "label": name}
         left.plot(one.u.numpy(), one.spikes.numpy(), **look)
         right.plot(one.u.numpy(), one.derivative.numpy(), **look)
-    left.set(xlabel="membrane potential u", ylabel="spikes per step (probability)")
-    right.set(xlabel="membrane potential u", ylabel="derivative in training (per unit of u)")
+    left.set(xlabel="membrane potential u (threshold: 1)", ylabel="spikes per step (probability)")
+    right.set(xlabel="membrane potential u (threshold: 1)", ylabel="derivative in training (per unit of u)")
     for axes in (left, right):
         axes.grid(alpha=0.3)
     left.legend(frameon=False, fontsize=8)

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rheobase.plots.figure import figure
+from rheobase.plots.figure import COLOURS, figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple")
 STYLES = ("-", (0, (6, 6)), ":")  # lines that lie on each other stay visible
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from rheobase.plots.figure import COLOURS, figure
+from rheobase.plots.figure import COLOURS, figure, with_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +50,7 @@ def learned_over_epochs(rows: Sequence[tuple[int, Mapping[str, Mapping[str, Mapp
             axes.plot([epoch for epoch, _ in found], means, color=colour, label=layer)
             low, high = ([m + sign * s for m, s in zip(means, spreads, strict=True)] for sign in (-1, 1))
             axes.fill_between([epoch for epoch, _ in found], low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.set(xlabel="epoch", ylabel=name, xlim=(min(epochs), max(epochs)))
+        axes.set(xlabel="epoch", ylabel=with_unit(name), xlim=(min(epochs), max(epochs)))
         axes.locator_params(axis="x", integer=True)
         axes.grid(alpha=0.3)
     handles, labels = made.axes[0].get_legend_handles_labels()

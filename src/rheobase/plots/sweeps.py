@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from rheobase.plots.figure import figure
+from rheobase.plots.figure import COLOURS, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown")
 
 
 def sweep_overview(reports: Mapping[str, Mapping[str, Any]], title: str) -> "Figure":

@@ -74,8 +74,7 @@ def measure(source: Source) -> Measured:
         raise ValueError("the run was not tested, as in a search, and a report does not look at the test set first.")
     task = restore_task(source.path)
     score, labels, predictions = _scored(task)
-    spread = torch.linspace(0, len(task.test) - 1, min(FEW, len(task.test))).long()
-    few = task.test[spread]
+    few = task.test.spread(FEW)
     return Measured(
         task=task,
         score=score,
@@ -131,7 +130,8 @@ def _energy(task: Task, samples: Samples) -> dict[str, Report | str]:
 def _gradients(task: Task) -> dict[str, gradients.Split]:
     """Of the loss on some validation samples, in evaluation mode and float32."""
     config, goal = task.config, objective(task.config.loss, task.config.loss_options)
-    batch = _batch(task, task.validation, range(min(BATCH, len(task.validation))))
+    some = task.validation.spread(BATCH)
+    batch = _batch(task, some, range(len(some)))
     lengths = batch.lengths if config.mask_padding else None
     task.model.eval()
     with _noise(task):
