@@ -10,12 +10,14 @@ from rheobase.plots.figure import COLOURS, figure, style, with_unit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+BANDS = 4
+
 
 def exchange_losses(runs: Mapping[str, Sequence[Sequence[dict[str, Any]]]], exchanges: Sequence[int] = ()) -> "Figure":
     """Training loss and validation accuracy over the epochs, a line per kind of run: means over its seeds.
 
     runs: by label, for every seed the epochs of its record. exchanges: epochs after which neurons were exchanged.
-    Bands: from the lowest to the highest seed.
+    Bands, of at most BANDS kinds (more would hide the lines): from the lowest to the highest seed.
     """
     made = figure(11.5, 4.2)
     panels = made.subplots(1, 2)
@@ -24,8 +26,9 @@ def exchange_losses(runs: Mapping[str, Sequence[Sequence[dict[str, Any]]]], exch
             values = factor * torch.tensor([[row[quantity] for row in epochs] for epochs in seeds])
             at = [row["epoch"] for row in seeds[0]]
             axes.plot(at, values.mean(0).numpy(), label=label, **style(number))
-            low, high = values.min(0).values.numpy(), values.max(0).values.numpy()
-            axes.fill_between(at, low, high, color=COLOURS[number % len(COLOURS)], alpha=0.15, linewidth=0)
+            if len(runs) <= BANDS:
+                low, high = values.min(0).values.numpy(), values.max(0).values.numpy()
+                axes.fill_between(at, low, high, color=COLOURS[number % len(COLOURS)], alpha=0.15, linewidth=0)
         for epoch in exchanges:
             axes.axvline(epoch + 0.5, color="0.5", linestyle=":", linewidth=1)
         axes.set_xlabel("epoch (dotted: neurons exchanged)" if exchanges else "epoch")
