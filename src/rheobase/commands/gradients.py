@@ -227,7 +227,8 @@ def _truncation(options: Options, command: str, title: str, found: Mapping[str, 
         name, k = label.rsplit(" k=", 1)
         name = f"LIF, τ = {name.removeprefix('tau=')}" if name.startswith("tau=") else "CLIF, τ = 2"
         lines.setdefault(name, {})[int(k)] = [one["test"]["accuracy"] for one in records.values()]
-    _keep(options, command, "truncation", lines, {"truncation": lambda: plots.truncated_accuracy(lines, title)})
+    back = "steps k that a spike's gradient reaches back"
+    _keep(options, command, "truncation", lines, {"truncation": lambda: plots.accuracy_lines(lines, back, title)})
 
 
 def _width(options: Options, command: str, title: str, found: Mapping[str, Mapping[int, Any]], folder: Path) -> None:

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 from rich.table import Table
 
 from rheobase.commands import flags, terminal
+
+if TYPE_CHECKING:
+    from rheobase.training.study import Study
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Options:
     """Records lie in a folder of the study's name in here."""
     runs: Path = Path("runs/study")
     """Checkpoints of runs in progress lie in a folder of the study's name in here."""
+    figure: Path | None = None
+    """Draw the accuracies to a file: a grid or lines over what the study varies in numbers, else a row per variant."""
 
 
 def run(arguments: list[str]) -> int:
@@ -47,7 +52,48 @@ def run(arguments: list[str]) -> int:
             terminal.say(f"done: {label}, seed {seed}")
     found = engine.finished(chosen, folder, seeds)
     _print(chosen.title, found, engine.verdicts(chosen, found))
+    if options.figure is not None:
+        from rheobase.plots.figure import save
+
+        terminal.say(f"picture        {save(_figure(chosen, found), options.figure)}")
     return 0
+
+
+def _figure(study: "Study", found: dict[str, dict[int, dict[str, Any]]]) -> Any:
+    """The accuracies of all seeds, as the study's axes ask for; what has no place on a grid stands in its title."""
+    from rheobase import plots
+
+    accuracies = {label: [one["test"]["accuracy"] for one in runs.values()] for label, runs in found.items() if runs}
+    if not accuracies:
+        raise ValueError("study: nothing is trained yet, so that there is nothing to draw. Add --train.")
+    places = {label: study.place(label) for label in accuracies}
+    if len(study.axes) == 2:
+        grid = {at: accuracies[label] for label, (_, at) in places.items() if len(at) == 2}
+        beside = [
+            f"{label}: {_spread([100 * one for one in accuracies[label]], 1)} %"
+            for label, (_, at) in places.items()
+            if len(at) < 2
+        ]
+        return plots.accuracy_grid(grid, study.axes, "\n".join([study.title, *beside]))
+    if len(study.axes) == 1:
+        lines: dict[str, dict[float, list[float]]] = {}
+        for label, (name, (at,)) in places.items():
+            lines.setdefault(name, {})[at] = accuracies[label]
+        return plots.accuracy_lines(lines, study.axes[0], study.title)
+    return plots.scores(*_rows(accuracies))
+
+
+def _rows(accuracies: dict[str, list[float]]) -> tuple[dict[str, tuple[float, float, float]], str, dict]:
+    """Means in % with their 95 % intervals over seeds, what they are, and the single values."""
+    from rheobase.analysis.intervals import over_seeds
+
+    rows = {label: (100 * mean(values), *[100 * mean(values)] * 2) for label, values in accuracies.items()}
+    for label, values in accuracies.items():
+        if len(values) > 1:
+            middle, _, reach = (100 * value for value in over_seeds(values))
+            rows[label] = (middle, middle - reach, middle + reach)
+    quantity = "test accuracy (%): seeds (crosses), mean and its 95 % interval"
+    return rows, quantity, {label: [100 * value for value in values] for label, values in accuracies.items()}
 
 
 def _print(title: str, found: dict[str, dict[int, dict[str, Any]]], verdicts: list) -> None:
@@ -71,8 +117,10 @@ def _cells(records: list[dict[str, Any]]) -> list[str]:
         [100 * test["accuracy"] for test in tests],
         *([test[k] for test in tests] for k in ("loss", "firing_rate")),
     ]
-    shown = [
-        f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
-        for values, digits in zip(columns, (2, 3, 4), strict=True)
-    ]
+    shown = [_spread(values, digits) for values, digits in zip(columns, (2, 3, 4), strict=True)]
     return [*shown, f"{mean(speeds):.0f}"]
+
+
+def _spread(values: list[float], digits: int) -> str:
+    """Mean and standard deviation, if there are several."""
+    return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")

@@ -16,7 +16,6 @@ from rheobase.plots.gradients import (
     gradient_parts,
     gradient_reach,
     surrogate_widths,
-    truncated_accuracy,
 )
 from rheobase.plots.history import training_history
 from rheobase.plots.landscapes import landscape_lines, landscape_planes
@@ -28,9 +27,12 @@ from rheobase.plots.response import memories, responses, spike_functions
 from rheobase.plots.scores import scores
 from rheobase.plots.silence import silence
 from rheobase.plots.spread import learned_over_epochs, spread
+from rheobase.plots.studies import accuracy_grid, accuracy_lines
 from rheobase.plots.sweeps import sweep_overview
 
 __all__ = [
+    "accuracy_grid",
+    "accuracy_lines",
     "activity_autocorrelations",
     "activity_intervals",
     "activity_layers",
@@ -62,5 +64,4 @@ __all__ = [
     "sweep_overview",
     "training_history",
     "training_overview",
-    "truncated_accuracy",
 ]

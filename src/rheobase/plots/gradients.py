@@ -1,7 +1,6 @@
-"""Gradients in time: their parts, how far they reach, what truncating them costs, and surrogates beside exact ones."""
+"""Gradients in time: their parts, how far they reach, and surrogates beside exact ones."""
 
 from collections.abc import Mapping, Sequence
-from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,9 +9,9 @@ from torch import Tensor
 from rheobase.analysis.gradients import Split
 from rheobase.analysis.gradients_exact import Comparison
 from rheobase.plots.figure import COLOURS, figure, style
+from rheobase.plots.studies import draw_means
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LARGEST = 1e6
@@ -82,22 +81,6 @@ def gradient_reach(found: Mapping[str, Tensor], title: str) -> "Figure":
     return made
 
 
-def truncated_accuracy(found: Mapping[str, Mapping[int, Sequence[float]]], title: str) -> "Figure":
-    """Accuracy over the steps k that gradients reach back, a line per network.
-
-    found: by name, then by k, the accuracies (shares) of all seeds; several are drawn as mean and standard deviation.
-    """
-    made = figure(6.5, 4.2)
-    axes = made.add_subplot()
-    for number, (name, by_k) in enumerate(found.items()):
-        _means(axes, list(by_k), [[100 * value for value in seeds] for seeds in by_k.values()], name, number)
-    axes.set(xlabel="steps k that a spike's gradient reaches back", ylabel="test accuracy (%)")
-    axes.set_title(title, fontsize=10)
-    axes.locator_params(axis="x", integer=True)
-    axes.legend(frameon=False)
-    return made
-
-
 WIDTH_PANELS = {
     "accuracy": "test accuracy (%)",
     "firing_rate": "spikes per neuron and step",
@@ -118,7 +101,7 @@ def surrogate_widths(found: Mapping[str, Mapping[float, Mapping[str, Sequence[fl
     for axes, (quantity, label) in zip(grid.flat, WIDTH_PANELS.items(), strict=True):
         for number, (neuron, by_width) in enumerate(found.items()):
             values = [list(one[quantity]) for one in by_width.values()]
-            _means(axes, list(by_width), values, neuron, number)
+            draw_means(axes, list(by_width), values, neuron, number)
         axes.set(xscale="log", ylabel=label)
         axes.set_xticks(list(_widths(found)), [f"{width:g}" for width in _widths(found)])
         axes.minorticks_off()
@@ -131,12 +114,6 @@ def surrogate_widths(found: Mapping[str, Mapping[float, Mapping[str, Sequence[fl
 
 def _widths(found: Mapping[str, Mapping[float, object]]) -> list[float]:
     return sorted({width for by_width in found.values() for width in by_width})
-
-
-def _means(axes: "Axes", at: Sequence[float], values: Sequence[Sequence[float]], name: str, number: int) -> None:
-    spread = [stdev(one) if len(one) > 1 else 0.0 for one in values]
-    axes.errorbar(at, [mean(one) for one in values], yerr=spread, label=name, capsize=2, **style(number))
-    axes.grid(alpha=0.3)
 
 
 def exact_surrogates(found: Mapping[str, Mapping[float, Sequence[Comparison]]], title: str) -> "Figure":

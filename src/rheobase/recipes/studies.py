@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rheobase.names import unknown
-from rheobase.recipes import gradients
+from rheobase.recipes import ablations, gradients
 from rheobase.training import Config
 from rheobase.training.study import Claim, Study
 
@@ -95,7 +95,7 @@ def cifar10_part_steps() -> Study:
         Claim("clif T=8", "clif T=2", "CLIF figure 2b"),
     )
     base = small("study/cifar10-part-steps")
-    return Study("Part of CIFAR-10, VGG-11 (width 1/8), T=1, 2, 8, 8 epochs", base, variants, claims)
+    return Study("Part of CIFAR-10, VGG-11 (width 1/8), T=1, 2, 8, 8 epochs", base, variants, claims, ("T",))
 
 
 def nmnist_part() -> Study:
@@ -112,6 +112,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "cifar10-part-steps": cifar10_part_steps,
     "nmnist-part": nmnist_part,
     **gradients.STUDIES,
+    **ablations.STUDIES,
 }
 
 

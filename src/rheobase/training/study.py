@@ -25,12 +25,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Study:
-    """A base config, its variants by label (changes of the config; a neuron as `name:option=value`), and claims."""
+    """A base config, its variants by label (changes of the config; a neuron as `name:option=value`), and claims.
+
+    `axes`: up to two settings that labels tell as `name=value`, over which the accuracy can be drawn.
+    """
 
     title: str
     config: Config
     variants: Mapping[str, Mapping[str, Any]]
     claims: tuple[Claim, ...] = field(default=())
+    axes: tuple[str, ...] = ()
 
     def configured(self, label: str, seed: int) -> Config:
         """The config of one variant with one seed."""
@@ -38,6 +42,13 @@ class Study:
         spec = changes.pop("neuron", None)
         config = self.config.but(seed=seed, **changes)
         return config if spec is None else config.with_neuron(spec)
+
+    def place(self, label: str) -> tuple[str, tuple[float, ...]]:
+        """What of a label is no axis, and its values on the axes: ("clif", (4.0,)) for "clif T=4"."""
+        words = [word.partition("=") for word in label.split()]
+        values = {name: value for name, _, value in words if name in self.axes}
+        name = " ".join("".join(word) for word in words if word[0] not in self.axes)
+        return name, tuple(float(values[axis]) for axis in self.axes if axis in values)
 
 
 @dataclass(frozen=True)
