@@ -58,3 +58,48 @@ def test_the_studies_claim_only_what_they_train_and_differ_in_nothing_else(name)
     assert len({str(config) for config in configs}) == len(configs)
     varied = {key for config in configs for key, value in config.items() if value != configs[0][key]}
     assert varied <= {"neuron", "neuron_options", "steps", "exchange", "exchange_after"}
+
+
+def test_labels_say_where_accuracies_are_drawn():
+    lines, grid = Study("", BASE, {}, axes=("T",)), Study("", BASE, {}, axes=("alpha", "beta"))
+    assert lines.place("beta only T=4") == ("beta only", (4.0,))
+    assert grid.place("beta=0.4 alpha=0.2") == ("", (0.2, 0.4)) and grid.place("learned") == ("learned", ())
+    assert STUDY.place("tau=2 k=6") == ("tau=2 k=6", ())
+    for name in studies.STUDIES:
+        study = studies.study(name)
+        places = [study.place(label) for label in study.variants]
+        assert len(set(places)) == len(places), f"{name}: two variants in one place"
+        assert len(study.axes) != 1 or all(len(at) == 1 for _, at in places), f"{name}: a line without a place"
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("digits-decays", ["50.0", "62.0", "learned: 50.0 ± 0.0 %"]),
+        ("digits-steps", ["time steps", "test accuracy (%)"]),
+        ("digits-neurons", ["glif", "95 % interval"]),
+    ],
+)
+def test_the_figure_of_a_study_shows_its_records(tmp_path, monkeypatch, capsys, name, texts):
+    from rheobase import cli
+
+    pytest.importorskip("matplotlib")
+    study = studies.study(name)
+    for label in study.variants:
+        for seed in (0, 1):
+            score = {"accuracy": 0.62 if "alpha=0.4 beta=1.0" in label else 0.5, "loss": 1.0, "firing_rate": 0.1}
+            content = {"config": study.configured(label, seed).as_dict(), "test": score}
+            record.write(path_of(tmp_path / name, label, seed), {**content, "epochs": [{"samples_per_second": 1.0}]})
+    drawn = []
+    monkeypatch.setattr("rheobase.plots.figure.save", lambda made, path: drawn.append(made) or path)
+    arguments = ["study", name, "--seeds", "0,1", "--results", str(tmp_path), "--figure", "x.png"]
+    assert cli.main(arguments) == 0 and "x.png" in capsys.readouterr().out
+    made = drawn[0]
+    made.canvas.draw()
+    found = [text.get_text() for axes in made.axes for text in axes.findobj(match=type(made.axes[0].title))]
+    assert all(any(text in one for one in found) for text in texts), found
+    if name == "digits-decays":
+        numbers = {text.get_text(): text.get_position() for text in made.axes[0].texts}
+        assert numbers["62.0"] == (1, 4), "alpha to the right, beta upwards"
+    assert cli.main([*arguments[:2], "--results", str(tmp_path / "none"), "--figure", "x.png"]) == 1
+    assert "Add --train" in capsys.readouterr().err

@@ -80,18 +80,19 @@ def _figure(study: "Study", found: dict[str, dict[int, dict[str, Any]]]) -> Any:
         for label, (name, (at,)) in places.items():
             lines.setdefault(name, {})[at] = accuracies[label]
         return plots.accuracy_lines(lines, study.axes[0], study.title)
-    return plots.scores(*_rows(accuracies))
+    made = plots.scores(*_rows(accuracies))
+    made.suptitle(study.title, fontsize=10)
+    return made
 
 
 def _rows(accuracies: dict[str, list[float]]) -> tuple[dict[str, tuple[float, float, float]], str, dict]:
     """Means in % with their 95 % intervals over seeds, what they are, and the single values."""
     from rheobase.analysis.intervals import over_seeds
 
-    rows = {label: (100 * mean(values), *[100 * mean(values)] * 2) for label, values in accuracies.items()}
+    rows = {}
     for label, values in accuracies.items():
-        if len(values) > 1:
-            middle, _, reach = (100 * value for value in over_seeds(values))
-            rows[label] = (middle, middle - reach, middle + reach)
+        middle, reach = 100 * mean(values), 100 * over_seeds(values)[2] if len(values) > 1 else 0.0
+        rows[label] = (middle, middle - reach, middle + reach)
     quantity = "test accuracy (%): seeds (crosses), mean and its 95 % interval"
     return rows, quantity, {label: [100 * value for value in values] for label, values in accuracies.items()}
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#56b4e9", "#e69f00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STYLES = ("-", "--", "-.", ":")
-UNITS = {"tau": "time steps", "threshold": "units of u", "v_reset": "units of u"}
+UNITS = {"tau": "time steps", "T": "time steps", "k": "time steps", "threshold": "units of u", "v_reset": "units of u"}
 
 
 def style(number: int) -> dict[str, Any]:

@@ -24,7 +24,8 @@ def accuracy_lines(found: Mapping[str, Mapping[float, Sequence[float]]], quantit
     for number, (label, by_value) in enumerate(found.items()):
         draw_means(axes, list(by_value), [[100 * one for one in seeds] for seeds in by_value.values()], label, number)
     values = sorted({value for by_value in found.values() for value in by_value})
-    axes.set(xlabel=quantity, ylabel="test accuracy (%)", xscale="log" if values[-1] >= 8 * values[0] > 0 else "linear")
+    axes.set(xlabel=with_unit(quantity), ylabel="test accuracy (%)")
+    axes.set_xscale("log" if values[-1] >= 8 * values[0] > 0 else "linear")
     axes.set_xticks(values, [f"{value:g}" for value in values])
     axes.minorticks_off()
     axes.set_title(title, fontsize=10)
@@ -53,9 +54,9 @@ def accuracy_grid(found: Mapping[tuple[float, float], Sequence[float]], names: t
     axes = made.add_subplot()
     image = axes.imshow(picture.numpy(), origin="lower", cmap="cividis", aspect="auto")
     made.colorbar(image, ax=axes, label="test accuracy (%)")
-    dark = image.norm(picture.numpy()) < 0.5
+    middle = sum(image.get_clim()) / 2  # type: ignore[arg-type]
     for row, column in picture.isnan().logical_not().nonzero().tolist():
-        colour = "white" if dark[row, column] else "black"
+        colour = "white" if float(picture[row, column]) < middle else "black"
         axes.text(column, row, f"{float(picture[row, column]):.1f}", ha="center", va="center", color=colour, fontsize=9)
     axes.set(xlabel=with_unit(names[0]), ylabel=with_unit(names[1]))
     axes.set_xticks(range(len(right)), [f"{value:g}" for value in right])

@@ -38,7 +38,9 @@ def truncation() -> Study:
         Claim("tau=1.1 k=1", "tau=2 k=1", "CLIF figures 2a and 6"),
         Claim("clif k=6", "tau=2 k=6", "CLIF figure 2b"),
     )
-    return Study("Part of CIFAR-10, CNN-5 (width 1/4), T=6, 1 epoch, gradients of k steps", base, variants, claims, ("k",))
+    return Study(
+        "Part of CIFAR-10, CNN-5 (width 1/4), T=6, 1 epoch, gradients of k steps", base, variants, claims, ("k",)
+    )
 
 
 def rows(recipe: str) -> Config:
