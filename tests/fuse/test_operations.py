@@ -33,6 +33,20 @@ OPERATIONS = {
     "square": lambda x, y: x.square(), "cube": lambda x, y: x**3, "ones": lambda x, y: x + torch.ones_like(y),
     "full": lambda x, y: x * torch.full_like(x, 0.5), "cast": lambda x, y: (x > 0).to(x.dtype) - y,
     "detach": lambda x, y: x * y.detach(), "absent": lambda x, y: torch.zeros_like(x),
+    "ones times ones": lambda x, y: x * (torch.ones_like(x) * torch.ones_like(y)), "to the first": lambda x, y: x**1,
+    # x and y are nodes 0 and 1 of the program: not the numbers 0.0 and 1.0
+    "nodes, then numbers": lambda x, y: (x * y + (y - x)) + (x * 0.0 + (y - 0.0)) + (y + 1.0) * (x - 1.0),
+    "numbers, then nodes": lambda x, y: (x * 0.0 + (y - 0.0)) + (y + 1.0) * (x - 1.0) + (x * y + (y - x)),
+    "signs of zero": lambda x, y: torch.where(x > 0, 1 / torch.full_like(y, 0.0), 1 / torch.full_like(y, -0.0)),
+    "where NaN": lambda x, y: torch.where(x > y, NAN, x),
+    # what torch means by arithmetic on truth values: + is or, * is and
+    "truth + truth": lambda x, y: ((x > 0) + (y > 0)) * x,
+    "truth * truth": lambda x, y: (((x > 0) * (y > 0)) | (x < y)) * y,
+    "where of truths": lambda x, y: (torch.where(x > y, x > 0, y > 0) & (x < 2)) * x,
+    "logic of numbers": lambda x, y: (torch.logical_and(x, y) | torch.logical_not(y)) * x,
+    "no truth": lambda x, y: (torch.zeros_like(x, dtype=torch.bool) | (x > y)) * x,
+    "whole numbers": lambda x, y: ((x > 0) * 2 - 1 + (y > 0) * 1) * x,
+    "float of truth": lambda x, y: (x > y).float() * y,
 }  # fmt: skip
 
 

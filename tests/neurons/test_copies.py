@@ -9,6 +9,27 @@ import torch
 import rheobase as rb
 
 
+class Resets(rb.Neuron):
+    """A neuron whose step depends on what is easily overlooked: a private attribute, a parameter, a module."""
+
+    states = ("v",)
+
+    def __init__(self, hard=False, slope: float | None = None, inner: torch.nn.Module | None = None):
+        super().__init__(rb.surrogate.Rectangle())
+        self._hard = hard
+        self.slope = None if slope is None else torch.nn.Parameter(torch.tensor(slope))
+        self.inner = inner
+
+    def coefficients(self):
+        return {"threshold": 0.75 if self.training else 0.5} | ({} if self.slope is None else {"slope": self.slope})
+
+    def dynamics(self, x, v, *, threshold, slope=1.0):
+        u = slope * (0.5 * v + x)
+        u = u if self.inner is None else self.inner(u)
+        s = self.fire(u, threshold)
+        return s, (u * (1 - s) if self._hard else u - s)
+
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))], ids=["copy", "pickle"])
 def test_a_duplicate_gives_the_same_spikes(duplicate):
     torch.manual_seed(0)
@@ -29,3 +50,21 @@ def test_changing_a_setting_changes_the_kernel():
     neuron.reset = "hard"
     assert neuron(x).tolist() == [[1.0], [0.0], [0.0]]
     assert neuron._key != compiled_as
+
+
+OWN = [
+    {}, {"hard": True}, {"slope": 2.0}, {"inner": torch.nn.Tanh()}, {"inner": torch.nn.ReLU()},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", OWN, ids=str)
+def test_neurons_of_one_class_share_no_kernel_that_differs(options):
+    for other in OWN:
+        Resets(**other)
+    neuron, x = Resets(**options), torch.randn(6, 3, 5, generator=torch.Generator().manual_seed(0)) * 2
+    for mode in (True, False):
+        neuron.train(mode)
+        with rb.backend("eager"):
+            wanted = neuron(x)
+        with rb.backend("cpu"):
+            assert wanted.any() and torch.equal(neuron(x), wanted)

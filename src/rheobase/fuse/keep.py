@@ -55,7 +55,7 @@ def shared(first: tuple[Graph, Sequence[str]], second: tuple[Graph, Sequence[str
         same: dict[int, int] = {}
         for n in graph.needed(names):
             node = graph.nodes[n]
-            arguments = tuple(("node", same[a]) if isinstance(a, int) else a for a in node.args)
+            arguments = tuple(("node", same[a]) if isinstance(a, int) else repr(a) for a in node.args)
             same[n] = table.setdefault((node.op, arguments), len(table))
         return same
 

@@ -1,8 +1,9 @@
 """From one step in PyTorch to two scalar programs: the step, and its vector-Jacobian product.
 
 The function is traced on tensors without dimensions, so that every operation is one on numbers. It is traced a second
-time on tensors of shape [3, 5, 2, 7]; both programs must be equal, which catches whatever depends on a shape. Only the
-elementwise operations listed here pass.
+time on tensors of shape [3, 5, 2, 7] in float64; both programs must be equal, which catches whatever depends on a shape
+or a type. Only the elementwise operations listed here pass, and only results in x's type, truth values, and whole
+numbers made of truth values, which are exact in x's type too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 import functools
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -21,6 +23,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from rheobase.fuse.step import Step, StepError
 
 Value = int | float  # an int is the number of a node, a float is a literal
+Kind = tuple[tuple[int, ...], torch.dtype]
+
+KINDS: tuple[Kind, ...] = (((), torch.float32), ((3, 5, 2, 7), torch.float64))  # of the tensors a step is traced on
 
 
 _tracing: contextvars.ContextVar[bool] = contextvars.ContextVar("rheobase_tracing", default=False)
@@ -35,16 +40,19 @@ class TraceError(TypeError):
     """A step that cannot become a kernel; the message says which operation, and what to write instead."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Node:
-    """One operation on numbers: its name here, its arguments, and whether its result is a truth value."""
+    """One operation on numbers: its name here, its arguments, and whether its result is a truth value.
+
+    Compare nodes as text: to Python node 1 equals the number 1.0, 0.0 equals −0.0, and NaN differs from itself.
+    """
 
     op: str
     args: tuple[Value | str, ...]
     truth: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Graph:
     """A scalar program: nodes in order, and the node (or literal) of every named output."""
 
@@ -108,7 +116,7 @@ _ARITHMETIC = {
 _COMPARE = {"aten.ge": "ge", "aten.gt": "gt", "aten.le": "le", "aten.lt": "lt", "aten.eq": "eq", "aten.ne": "ne"}
 _LOGIC = {
     "aten.logical_and": "and", "aten.bitwise_and": "and", "aten.logical_or": "or", "aten.bitwise_or": "or",
-    "aten.logical_not": "not", "aten.bitwise_not": "not",
+    "aten.logical_not": "not", "aten.bitwise_not": "not", "aten.mul": "and", "aten.add": "or",
 }  # fmt: skip
 _FILL = {
     "aten.zeros_like": 0.0, "aten.new_zeros": 0.0, "aten.zeros": 0.0, "aten._efficientzerotensor": 0.0,
@@ -123,27 +131,35 @@ OPERATIONS = sorted({*_ARITHMETIC.values(), *_COMPARE.values(), *_LOGIC.values()
 class _Builder:
     """Turns an fx graph into a Graph: fixed names for operations, no copies, equal nodes once."""
 
-    def __init__(self, name: str, tidy: bool):
-        self.name, self.tidy = name, tidy
+    def __init__(self, name: str, tidy: bool, dtype: torch.dtype):
+        self.name, self.tidy, self.dtype = name, tidy, dtype
         self.nodes: list[Node] = []
-        self.known: dict[Node, int] = {}
+        self.known: dict[str, int] = {}
 
     def add(self, op: str, *args: Value | str, truth: bool = False) -> Value:
-        if op == "mul" and 1.0 in (literals := [a for a in args if isinstance(a, float)]):
-            return next(a for a in args if not (isinstance(a, float) and a == literals[0]))  # type: ignore[return-value]
-        if self.tidy and op == "add" and any(isinstance(a, float) and a == 0.0 for a in args):
-            return args[1] if isinstance(args[0], float) else args[0]  # type: ignore[return-value]
+        neutral = {"mul": 1.0, "add": 0.0}.get(op) if op == "mul" or self.tidy else None
+        for place, arg in enumerate(args):
+            if isinstance(arg, float) and arg == neutral:
+                return args[1 - place]  # type: ignore[return-value]
         node = Node(op, args, truth)
-        if node not in self.known:
-            self.known[node] = len(self.nodes)
+        if (text := repr(node)) not in self.known:
+            self.known[text] = len(self.nodes)
             self.nodes.append(node)
-        return self.known[node]
+        return self.known[text]
 
     def number(self, value: Value) -> Value:
         """A truth value as 0 or 1, anything else as it is."""
-        return self.add("number", value) if isinstance(value, int) and self.nodes[value].truth else value
+        return self.add("number", value) if self._is_truth(value) else value
 
-    def call(self, target: str, args: list, kwargs: dict) -> Value:
+    def truth(self, value: Value) -> Value:
+        """Whether a value is not 0, a truth value as it is."""
+        return value if self._is_truth(value) else self.add("ne", value, 0.0, truth=True)
+
+    def _is_truth(self, value: Value) -> bool:
+        return isinstance(value, int) and self.nodes[value].truth
+
+    def call(self, target: str, args: list, kwargs: dict, dtype: torch.dtype) -> Value:
+        """The value of one operation of the trace, whose result there has the type `dtype`."""
         target = _BACKWARD.get(target, target) if self.tidy else target
         if target in _SAME:
             return args[0]
@@ -152,23 +168,33 @@ class _Builder:
         if target in ("aten.full_like", "aten.full", "aten.scalar_tensor"):
             return float(args[0] if target == "aten.scalar_tensor" else args[1])
         if target == "aten._to_copy":
-            return self._cast(args[0], kwargs.get("dtype"))
-        if target in _LOGIC:
-            return self.add(_LOGIC[target], *args, truth=True)
-        if target == "aten.where":
-            return self.add("where", args[0], *map(self.number, args[1:]))
+            return self._cast(args[0], dtype)
         if target == "aten.masked_fill":
-            return self.add("where", args[1], self.number(args[2]), self.number(args[0]))
-        return self._arithmetic(target, [self.number(a) if a is not None else None for a in args], kwargs)
+            target, args = "aten.where", [args[1], args[2], args[0]]
+        if dtype == torch.bool and target not in _COMPARE:
+            return self._logic(target, args)
+        if target == "aten.where":
+            return self.add("where", self.truth(args[0]), *map(self.number, args[1:]))
+        return self._arithmetic(target, [self.number(a) if a is not None else None for a in args], kwargs, dtype)
 
-    def _cast(self, value: Value, dtype: torch.dtype | None) -> Value:
-        if dtype is None or dtype == torch.float32:
-            return self.number(value)
+    def _cast(self, value: Value, dtype: torch.dtype) -> Value:
         if dtype == torch.bool:
-            return self.add("ne", value, 0.0, truth=True)
+            return self.truth(value)
+        if dtype == self.dtype or (dtype == torch.float32 and self._is_truth(value)):
+            return self.number(value)
         raise TraceError(f"{self.name}: dynamics casts to {dtype}; use x's type, as in `.to(x.dtype)`.")
 
-    def _arithmetic(self, target: str, args: list, kwargs: dict) -> Value:
+    def _logic(self, target: str, args: list) -> Value:
+        if target not in _LOGIC and target != "aten.where":
+            raise TraceError(_refusal(self.name, target.removeprefix("aten.")))
+        return self.add(_LOGIC.get(target, "where"), *map(self.truth, args), truth=True)
+
+    def _arithmetic(self, target: str, args: list, kwargs: dict, dtype: torch.dtype) -> Value:
+        if dtype not in (self.dtype, torch.int64) and target not in _COMPARE:
+            raise TraceError(
+                f"{self.name}: dynamics computes {target.removeprefix('aten.')} in {dtype} where x has {self.dtype}; "
+                "use x's type, as in `(u > 1).to(x.dtype) * 0.1`."
+            )
         if kwargs.get("alpha", 1) != 1:
             args = [args[0], self.add("mul", args[1], float(kwargs["alpha"]))]
         if target in _COMPARE:
@@ -200,6 +226,8 @@ def _clamp(b: _Builder, x: Value, low: float | None = None, high: float | None =
 
 
 def _power(b: _Builder, x: Value, exponent: float) -> Value:
+    if exponent == 0.0 and b.tidy:  # in the gradient of pow with 1
+        return 1.0
     if isinstance(exponent, int) or exponent not in (1, 2, 3):  # an int is the number of a node: a computed exponent
         given = "a computed exponent" if isinstance(exponent, int) else f"exponent {exponent:g}"
         raise TraceError(f"{b.name}: dynamics uses pow with {given}; only 1, 2 and 3, or write exp and log.")
@@ -219,11 +247,11 @@ _RULES: dict[str, Callable[..., Value]] = {
 }
 
 
-def _program(step: Step, function: Callable, inputs: list[str], outputs: list[str], shape: tuple, tidy: bool) -> Graph:
+def _program(step: Step, function: Callable, inputs: list[str], outputs: list[str], kind: Kind, tidy: bool) -> Graph:
     token = _tracing.set(True)
     try:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
-            example = [torch.full(shape, 0.25, dtype=torch.float32, device="cpu") for _ in inputs]
+            example = [torch.full(kind[0], 0.25, dtype=kind[1], device="cpu") for _ in inputs]
             traced = make_fx(function, tracing_mode="real")(*example)
     except StepError as error:
         raise TraceError(str(error)) from None
@@ -233,7 +261,7 @@ def _program(step: Step, function: Callable, inputs: list[str], outputs: list[st
         raise TraceError(_explain(step.name, error)) from error
     finally:
         _tracing.reset(token)
-    build = _Builder(step.name, tidy)
+    build = _Builder(step.name, tidy, kind[1])
     values: dict[torch.fx.Node, object] = {}
     names = iter(inputs)
     result: list = []
@@ -241,17 +269,14 @@ def _program(step: Step, function: Callable, inputs: list[str], outputs: list[st
         if node.op == "placeholder":
             values[node] = build.add("input", next(names))
         elif node.op == "get_attr":
-            raise TraceError(
-                f"{step.name}: dynamics reads a tensor from outside its arguments; it would be a constant without "
-                "gradient. Return it from coefficients() and take it as an argument."
-            )
+            raise TraceError(_outside(step.name))
         elif node.op == "call_function":
             args = [
                 _literal(values[a] if isinstance(a, torch.fx.Node) else a, isinstance(a, torch.fx.Node))
                 for a in node.args
             ]
             target = str(node.target.overloadpacket)  # type: ignore[union-attr]
-            values[node] = build.call(target, args, dict(node.kwargs))
+            values[node] = build.call(target, args, dict(node.kwargs), getattr(node.meta["val"], "dtype", kind[1]))
         elif node.op == "output":
             result = [values[a] if isinstance(a, torch.fx.Node) else 0.0 for a in node.args[0]]  # type: ignore[union-attr]
     return Graph(tuple(build.nodes), tuple(zip(outputs, map(build.number, result), strict=True)))
@@ -262,8 +287,17 @@ def _literal(value, is_node: bool):
     return value if is_node or not isinstance(value, (int, bool)) else float(value)
 
 
+def _outside(name: str) -> str:
+    return (
+        f"{name}: dynamics reads a tensor from outside its arguments; it would be a constant without gradient. Return "
+        "it from coefficients() and take it as an argument."
+    )
+
+
 def _explain(name: str, error: Exception) -> str:
     text = str(error)
+    if re.search(r"\bmeta\b", text):  # where the neuron's own tensors lie while it is traced
+        return _outside(name)
     if "setup_context" in text or "autograd.Function" in text:
         return f"{name}: an autograd.Function in dynamics needs `setup_context`; or use rb.surrogate.inject. ({text})"
     if any(word in text for word in ("_local_scalar_dense", "data-dependent", "is_nonzero", "vmap: It looks like")):
@@ -293,13 +327,16 @@ def trace(step: Step) -> Program:
     gradients = [f"grad:{name}" for name in inputs if name != "uniform"]
     graphs = [
         (
-            _program(step, forward, inputs, following, shape, False),
-            _program(step, backward, inputs + cotangents, gradients, shape, True),
+            _program(step, forward, inputs, following, kind, False),
+            _program(step, backward, inputs + cotangents, gradients, kind, True),
         )
-        for shape in ((), (3, 5, 2, 7))
+        for kind in KINDS
     ]
-    if graphs[0] != graphs[1]:
-        raise TraceError(f"{step.name}: dynamics depends on the shape of its input; it must treat every neuron alike.")
+    if repr(graphs[0]) != repr(graphs[1]):
+        raise TraceError(
+            f"{step.name}: dynamics depends on the shape of its input, its type or chance; it must treat every neuron "
+            "alike at every step. Random numbers: set `random = True` and take `uniform` as an argument."
+        )
     return Program(dataclasses.replace(step, function=_traced), *graphs[0])
 
 
@@ -318,7 +355,8 @@ def cached(step: Step, settings: tuple | None) -> Program:
     """
     if settings is None:
         return contextvars.Context().run(trace, step)
+    key = (settings, step.states, step.coefficients, step.timed, step.random)
     with _lock:
-        if settings not in _programs:
-            _programs[settings] = contextvars.Context().run(trace, step)
-        return _programs[settings]
+        if key not in _programs:
+            _programs[key] = contextvars.Context().run(trace, step)
+        return _programs[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -14,6 +15,7 @@ from rheobase import surrogate as surrogates
 from rheobase.fuse import eager, library, operator, recurrent_operator, trace
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 from rheobase.names import nearest
+from rheobase.neurons.settings import settings, stand_in
 
 State = dict[str, Tensor]
 
@@ -219,18 +221,10 @@ class Neuron(nn.Module, metaclass=_Definition):
         """The step and its vector-Jacobian product as scalar programs; traced once per kind and settings."""
         found = self.__dict__.get("_program")
         if found is None:
-            found = trace.cached(self.described(), self._settings())
+            step = dataclasses.replace(self.described(), function=stand_in(self).dynamics)
+            found = trace.cached(step, settings(self))
             vars(self)["_program"] = found
         return found
-
-    def _settings(self) -> tuple | None:
-        """Everything a step can depend on besides its arguments; None where that cannot be compared."""
-        plain = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k != "training"}
-        try:
-            hash(settings := (type(self), tuple(sorted(plain.items(), key=lambda item: item[0]))))
-        except TypeError:
-            return None
-        return settings
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: everything but the traced program, which is traced again where it is needed."""

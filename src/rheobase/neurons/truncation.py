@@ -50,7 +50,7 @@ def _kind(kind: type[Neuron]) -> type[Neuron]:
 class _Truncated(Neuron):
     """What a truncated kind does otherwise than its own: every spike comes from a detached state, k − 1 steps back."""
 
-    _gradient_steps: int  # underscored: the step and its kernels do not depend on it
+    _gradient_steps: int
 
     def _run(self, x: Tensor, state: Any, uniform: Tensor | None, final: bool):
         def run(part: Tensor, at: State, drawn: Tensor | None) -> tuple[Tensor, State]:
