@@ -150,3 +150,27 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path):
     train(config(), tmp_path / "run")
     with pytest.raises(ValueError, match=r"weights\.safetensors does not fit the model: layers\.0\.weight_ih is .*"):
         restore_task(tmp_path / "run", lambda old: old.but(hidden=(5,)))
+
+
+def test_what_is_no_run_is_named(tmp_path):
+    done = train(config(), tmp_path / "run")
+    path = tmp_path / "run/record.json"
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.json: there is no such run\. Name its folder"):
+        restore_task(tmp_path / "nowhere.json")
+    with pytest.raises(FileNotFoundError, match=r"holds no finished run"):
+        restore_task(tmp_path)
+    record.write(path, {**done, "weights": "gone.safetensors"})
+    with pytest.raises(FileNotFoundError, match=r"its weights, gone\.safetensors, are not beside it"):
+        restore_task(path)
+    other = config().but(batch=7, seed=5).as_dict()
+    record.write(path, {**done, "config": other})
+    with pytest.raises(ValueError, match=r"another run than its weights, .*: batch 7 and \d+, seed 5 and \d+"):
+        restore_task(tmp_path / "run")
+
+
+def test_neurons_that_learn_something_else_cannot_be_exchanged(tmp_path):
+    train(config().but(neuron="probplif", neuron_options={}), tmp_path / "run")
+    with pytest.raises(
+        ValueError, match=r"neuron\.tau has no place\. probplif, trained, and lif, do not learn the same"
+    ):
+        restore_task(tmp_path / "run", lambda old: old.with_neuron("lif"))

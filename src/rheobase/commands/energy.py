@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rheobase.analysis.energy import Report
     from rheobase.training.task import Task
 
+LEGEND = """per sample; ReLU and {small}: the twin without spikes, in float32 and quantised. r: spikes per
+neuron and step below which the network costs less than that twin (<0: never, >1: always);
+both: against the quantised twin with the network quantised, too"""
 BUILT = ("steps", "num_classes", "in_channels", "image_size", "width")  # options of an architecture by its name
 WIDEST = 160  # columns of a table; a narrower terminal wraps them instead of losing digits
 
@@ -122,7 +125,7 @@ def _trained(source: Path, options: Options) -> "list[Layer]":
 
     task = training.restore_task(source)
     wanted = min(options.samples or len(task.test), len(task.test))
-    chosen = task.test[torch.linspace(0, len(task.test) - 1, wanted).long()]
+    chosen = task.test.spread(wanted)
     with torch.random.fork_rng(range(torch.cuda.device_count())), Meter(task.model) as meter:
         torch.manual_seed(task.config.seed)
         for batch in task.evaluation_batches(chosen, Group()):
@@ -197,6 +200,7 @@ def _print(name: str, layers: "Sequence[Layer]", reports: "Sequence[Report]", op
         rates = one.break_even, one.break_even_quantised, one.break_even_both_quantised
         rows.append((one.convention, *map(_number, counted), *map(_rate, rates)))
     _table(("convention",), headers, rows)
+    terminal.say(LEGEND.format(small=small))
     for one in reports if options.layers else ():
         found = []
         for layer, cost, energy in zip(layers, one.layers, one.layer_energies, strict=True):

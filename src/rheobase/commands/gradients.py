@@ -17,6 +17,10 @@ EXACT_STEPS = tuple(2.0**-power for power in range(3, 10))
 EXACT_WIDTHS = (0.25, 0.5, 1.0, 2.0)
 
 
+LEGEND = """means over layers and steps, spikes per neuron and step first; shares: overactive, of u above twice the
+threshold; temporal, norm of the part of dL/dx through earlier states over the whole; vanished, of x where it is 0"""
+
+
 @dataclass(frozen=True)
 class Options:
     """What `rheobase gradients` looks at."""
@@ -82,6 +86,7 @@ def _networks(options: Options, command: str) -> None:
         reach = reaches[name].tolist() if name in reaches else None
         numbers[name] = {"source": str(source), "summary": summary, "layers": parts, "reach": reach}
     _table({name: one["summary"] for name, one in numbers.items()})
+    terminal.say(LEGEND)
     title = "Trained networks: mean over layers of the parts of dL/dx by distance"
     draw: dict[str, Callable] = {"parts": lambda: plots.gradient_parts(splits)}
     if reaches:
@@ -141,7 +146,9 @@ def _table(summaries: Mapping[str, Mapping[str, float]]) -> None:
     from rich.table import Table
 
     names = list(next(iter(summaries.values())))
-    table = Table("network", *(name.replace("_", " ") for name in names), box=None)
+    table = Table("network", *(name.replace("_", " ") for name in names), box=None, padding=(0, 1, 0, 0))
+    for column in table.columns:
+        column.no_wrap = True
     for network, summary in summaries.items():
         table.add_row(network, *(f"{summary[name]:.4g}" for name in names))
     terminal.console.print(table)
@@ -222,7 +229,7 @@ def _study(options: Options, command: str) -> None:
 def _truncation(options: Options, command: str, title: str, found: Mapping[str, Mapping[int, Any]], _: Path) -> None:
     from rheobase import plots
 
-    lines: dict[str, dict[int, list[float]]] = {}
+    lines: dict[str, dict[float, list[float]]] = {}
     for label, records in found.items():
         name, k = label.rsplit(" k=", 1)
         name = f"LIF, τ = {name.removeprefix('tau=')}" if name.startswith("tau=") else "CLIF, τ = 2"

@@ -31,7 +31,7 @@ def gradient_parts(found: Mapping[str, Mapping[str, Split]]) -> "Figure":
     Columns: the norm of the whole, the temporal part's share of it, the cosine between spatial part and whole, and the
     share of currents without any temporal part; each column has one scale. found: by network, then by layer.
     """
-    heights = [0.6 + 0.22 * len(layers) for layers in found.values()]
+    heights = [max(0.6 + 0.22 * len(layers), 0.3 + 0.08 * len(name)) for name, layers in found.items()]
     made = figure(13, 0.8 + sum(heights))
     grid = made.subplots(len(found), len(PARTS), squeeze=False, height_ratios=heights)
     for column, (part, label) in zip(grid.T, PARTS.items(), strict=True):
@@ -62,7 +62,7 @@ def _picture(layers: Mapping[str, Split], part: str) -> Tensor:
 
 
 def gradient_reach(found: Mapping[str, Tensor], title: str) -> "Figure":
-    """How a gradient falls with the distance in time, relative to distance 0, on a logarithmic scale.
+    """How a gradient falls with the distance in time, relative to distance 0, on a logarithmic scale from a tenth on.
 
     Shapes: found [T] by name: mean absolute gradients by the number of steps between spike and current. The farthest
     reaching stands first in the legend; a line ends where nothing is left.
@@ -73,7 +73,12 @@ def gradient_reach(found: Mapping[str, Tensor], title: str) -> "Figure":
     for number, (name, values) in enumerate(sorted(relative.items(), key=lambda item: -float(item[1][-1]))):
         shown = torch.where(values > 0, values, torch.nan).numpy()
         axes.plot(range(len(values)), shown, label=name, **style(number))
-    axes.set(yscale="log", xlabel="steps between spike and current", ylabel="mean |gradient|, relative to distance 0")
+    axes.set(xlabel="steps between spike and current", ylabel="mean |gradient|, relative to distance 0")
+    seen = torch.cat([values[values > 0] for values in relative.values()])
+    if seen.max() > 10 * seen.min():
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, None)
     axes.set_title(title, fontsize=10)
     axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.3)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+DOTS = 40  # markers of one run, or its line disappears under them
+
 
 def learning_curve(epochs: Sequence[dict[str, Any]]) -> "Figure":
     """Error on training and validation set over the epochs of a record (log scale), and the epoch that was kept.
@@ -48,6 +50,7 @@ def learning_with_activity(runs: Mapping[str, Sequence[Sequence[dict[str, Any]]]
         for rows in seeds:
             above.plot(*_column(rows, "accuracy", 100), color=colour, alpha=0.6, linewidth=1)
             dots = {"color": colour, "marker": marker, "markersize": 4, "linestyle": ":", "linewidth": 1}
+            dots["markevery"] = 1 + len(_column(rows, "validation_accuracy", 100)[0]) // DOTS
             above.plot(*_column(rows, "validation_accuracy", 100), label=label if rows is seeds[0] else None, **dots)
             below.plot(*_column(rows, "firing_rate", 1), color=colour)
     above.set(ylabel="accuracy (%)")

@@ -124,8 +124,8 @@ def _gradients(layers: Mapping[str, Any]) -> Markup:
 def energy(found: Found) -> Markup:
     """Operations and energy by every published way to count, beside the twins without spikes."""
     text = f"""Per sample, on {FEW} test samples, 45 nm. Conventions cannot be compared with each other
-    (docs/energy.md). Twin: the same network with ReLU. Cheaper below: the rate, in spikes per neuron and step, up to
-    which the network costs less than its twin."""
+    (docs/energy.md). Twin: the same network with ReLU, in float32 and quantised. Cheaper below: the rate, in spikes per
+    neuron and step, up to which the network costs less than its float32 twin."""
     networks, parts = _ready(found, "energy")
     counted = {label: [one for one in each.values() if not isinstance(one, str)] for label, each in networks.items()}
     kinds = {tuple(one.convention for one in reports) for reports in counted.values()}
@@ -143,9 +143,9 @@ def _energy(reports: Mapping[str, Any]) -> Markup:
             continue
         rate = one.break_even
         shown = "–" if math.isnan(rate) else "never" if rate < 0 else "always" if rate > 1 else f"{rate:.3f}"
-        numbers = (one.acs / 1e6, one.macs / 1e6, one.energy, one.twin_energy)
+        numbers = (one.acs / 1e6, one.macs / 1e6, one.energy, one.twin_energy, one.quantised_twin_energy)
         rows.append(("", (name, *(f"{number:,.4g}" for number in numbers), shown)))
-    heads = ("convention", "ACs (M)", "MACs (M)", "energy (µJ)", "twin (µJ)", "cheaper below")
+    heads = ("convention", "ACs (M)", "MACs (M)", "energy (µJ)", "twin (µJ)", "int8 twin (µJ)", "cheaper below")
     return table(heads, rows, numbers=True)
 
 

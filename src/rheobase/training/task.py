@@ -153,18 +153,48 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
     `change` may alter what is not learnt, such as the noise, before the network is built.
     Errors: FileNotFoundError and ValueError, naming the file.
     """
-    path = source / RECORD if source.is_dir() else source
+    if not source.exists():
+        raise FileNotFoundError(f"{source}: there is no such run. Name its folder, its record (.json) or its weights.")
+    path, told = source / RECORD if source.is_dir() else source, None
     if path.suffix == ".json":
-        found = record.read(path)
-        if "weights" not in found:
-            raise ValueError(f"{path} is the record of an unfinished run: it has no weights yet.")
-        path = path.parent / found["weights"]
-    config, weights = read_weights(path)
-    task = prepare(change(Config.from_dict(config)))
+        found = _finished(path)
+        path, told = path.parent / found["weights"], Config.from_dict(found["config"])
+    trained, weights = read_weights(path)
+    config = Config.from_dict(trained)
+    if told is not None and told != config:
+        raise ValueError(f"{source} tells of another run than its weights, {path}: {_differences(told, config)}.")
+    task = prepare(change(config))
     if task.config.exchange is not None:
         exchange(task)
-    fill(task.model, weights, path)
+    try:
+        fill(task.model, weights, path)
+    except ValueError as error:
+        if task.config.neuron == config.neuron:
+            raise
+        neurons = f"{config.neuron}, trained, and {task.config.neuron}"
+        raise ValueError(
+            f"{error} {neurons}, do not learn the same values, so that they cannot be exchanged."
+        ) from None
     return task
+
+
+def _finished(path: Path) -> dict[str, Any]:
+    """The record of a run that left weights."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path.parent} holds no finished run: there is no {path.name} in it.")
+    found = record.read(path)
+    if "weights" not in found:
+        raise ValueError(f"{path} is the record of an unfinished run: it has no weights yet.")
+    if not (path.parent / found["weights"]).exists():
+        raise FileNotFoundError(f"{path}: its weights, {found['weights']}, are not beside it.")
+    return found
+
+
+def _differences(told: Config, trained: Config) -> str:
+    """What two configs say differently."""
+    theirs = trained.as_dict()
+    found = [f"{name} {mine} and {theirs[name]}" for name, mine in told.as_dict().items() if mine != theirs[name]]
+    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
