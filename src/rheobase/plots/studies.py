@@ -22,9 +22,10 @@ def accuracy_lines(found: Mapping[str, Mapping[float, Sequence[float]]], quantit
     made = figure(6.5, 4.2)
     axes = made.add_subplot()
     values = sorted({value for by_value in found.values() for value in by_value})
+    several = any(len(seeds) > 1 for by_value in found.values() for seeds in by_value.values())
     logarithmic = values[-1] >= 8 * values[0] > 0
     for number, (label, by_value) in enumerate(found.items()):
-        aside = number - (len(found) - 1) / 2  # so that intervals do not hide each other
+        aside = (number - (len(found) - 1) / 2) * several  # so that intervals do not hide each other
         places = [at * 1.03**aside if logarithmic else at + 0.01 * aside * (values[-1] - values[0]) for at in by_value]
         draw_means(axes, places, [[100 * one for one in seeds] for seeds in by_value.values()], label, number)
     axes.set(xlabel=with_unit(quantity), ylabel="test accuracy (%)")
