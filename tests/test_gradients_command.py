@@ -97,6 +97,8 @@ def test_a_grid_is_written_in_words():
     ("arguments", "message"),
     [
         (["gradients"], "name a run, or ask for"),
+        (["gradients", "--exact", "-1"], "--exact from 0"),
+        (["gradients", "lif", "--samples", "0"], "--samples from 1"),
         (["gradients", "--neurons", "liff"], "liff"),
         (["gradients", "--study", "nmnist-part"], "cifar10-part-truncation or digits-width; got 'nmnist-part'"),
         (["gradients", "--study", "digits-width", "--results", "nowhere"], "rheobase study digits-width --train"),

@@ -75,8 +75,18 @@ def test_mistakes_are_named(capsys, arguments, message):
 
 def test_an_event_driven_network_is_refused(here, capsys):
     assert cli.main(["train", "exact/digits", "--epochs", "1", "--batch", "400", "--hidden", "4", "--out", "qif"]) == 0
-    assert cli.main(["activity", "qif"]) == 1
-    assert "no spiking layers with time steps" in capsys.readouterr().err
+    for command, message in (
+        (["activity", "qif"], "no spiking layers with time steps"),
+        (["gradients", "qif"], "no spiking layers with time steps"),
+        (["energy", "qif"], "has no time steps"),
+        (["export", "qif", "--out", "qif.nir"], "has no time steps, which nir needs"),
+        (["export", "qif", "--format", "torch", "--out", "qif.pt2"], "has no time steps, which torch needs"),
+        (["exchange", "qif", "--neuron", "lif", "--search", "tau=2:3:2"], "event-driven network has no other neurons"),
+    ):
+        assert cli.main(command) == 1
+        assert message in capsys.readouterr().err.replace("\n", " ")
+    assert cli.main(["curves", "qif"]) == 0, "it has an accuracy, if no firing rate"
+    assert (here / "curves.png").stat().st_size > 10_000
 
 
 def test_responses_side_by_side(here, capsys):

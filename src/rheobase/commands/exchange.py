@@ -57,6 +57,8 @@ def _task(source: Path, spec: str | None) -> "Task":
 
     def change(config: "Config") -> "Config":
         # A network that was exchanged in training is exchanged again, from what it had in the end.
+        if config.model == "exact":
+            raise ValueError("exchange: an event-driven network has no other neurons that understand its weights.")
         return config if spec is None else config.but(exchange=None, exchange_after=None).with_neuron(spec)
 
     return training.restore_task(source, change)

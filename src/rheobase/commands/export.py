@@ -82,6 +82,8 @@ def _network(options: Options) -> "tuple[nn.Module, Tensor]":
     task = training.restore_task(options.source, change)
     if task.config.exchange is not None and options.format == "safetensors":
         raise ValueError("export: the network's neurons were exchanged, which the config of a model cannot say.")
+    if task.config.model == "exact" and options.format != "safetensors":
+        raise ValueError(f"export: an event-driven network has no time steps, which {options.format} needs.")
     first = next(data.batches(task.test[torch.arange(2)], task.encode, 2)).sequence()
     if options.steps is not None and options.steps > len(first):
         raise ValueError(f"export: --steps is at most {len(first)}, as long as the first test sample.")

@@ -50,6 +50,8 @@ def run(arguments: list[str]) -> int:
     options = flags.parse(Options, arguments, "gradients")
     wanted = {"sources": _networks, "neurons": _neurons, "exact": _exact, "study": _study}
     chosen = [name for name in wanted if getattr(options, name)]
+    if options.samples < 1 or options.steps < 2 or options.exact < 0:
+        raise ValueError("gradients: --samples from 1, --steps from 2, --exact from 0.")
     if not chosen:
         raise ValueError("gradients: name a run, or ask for --neurons, --exact or --study.")
     for name in chosen:

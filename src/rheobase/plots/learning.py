@@ -57,10 +57,12 @@ def learning_with_activity(runs: Mapping[str, Sequence[Sequence[dict[str, Any]]]
     below.set(xlabel="epoch", ylabel="spikes per neuron and step", ylim=(0, None))
     for axes in (above, below):
         axes.grid(alpha=0.3)
+    if not any(len(line.get_xdata()) for line in below.lines):
+        below.text(0.5, 0.5, "no firing rate in the records", transform=below.transAxes, ha="center", color="0.4")
     above.legend(frameon=False, title="lines: training, markers: validation")
     return made
 
 
 def _column(rows: Sequence[dict[str, Any]], name: str, factor: float) -> tuple[list[float], list[float]]:
-    found = [row for row in rows if name in row]
+    found = [row for row in rows if row.get(name) is not None]  # event-driven networks have no firing rate
     return [row["epoch"] for row in found], [row[name] * factor for row in found]
