@@ -104,7 +104,7 @@ def test_its_numbers_are_those_of_the_records(runs, made):
         assert f"{right} of {count} test samples right ({accuracy:.2%})" in words, "the confusion matrix differs"
     pair = [record.read(runs / f"{name}.json")["test"]["accuracy"] for name in "ab"]
     mean, deviation, reach = over_seeds(pair)
-    group = f"mean of 2 seeds {mean:.2%} ± {100 * deviation:.2f} {mean - reach:.2%} to {mean + reach:.2%}"
+    group = f"a, b: mean of 2 seeds {mean:.2%} ± {100 * deviation:.2f} {mean - reach:.2%} to {mean + reach:.2%}"
     assert group in words
 
 

@@ -107,6 +107,13 @@ def test_responses_side_by_side(here, capsys):
     assert all((here / f"{name}.png").stat().st_size > 10_000 for name in ("time", "function", "autocorrelation"))
 
 
+def test_a_neuron_that_sees_nothing_is_drawn(here, capsys):
+    command = ["show", "--response", "lif", "--current", "0", "--steps", "9", "--lags", "3", "--figure", "quiet.png"]
+    assert cli.main(command) == 0 and cli.main([*command, "--view", "autocorrelation"]) == 0
+    out = capsys.readouterr().out
+    assert "u   does not change" in out and "nan" not in out
+
+
 def test_neurons_written_as_text(here):
     neuron = from_spec("clif:tau=4:surrogate=ATan(alpha=3)", 10)
     assert isinstance(neuron, rb.CLIF) and neuron.tau == 4 and neuron.surrogate == rb.surrogate.ATan(3.0)

@@ -31,7 +31,7 @@ class Options:
     steps: int = 100
     """Time steps of the inputs."""
     current: float = 0.8
-    """Mean of the inputs."""
+    """Mean of the inputs, in units of the potential (thresholds are 1)."""
     lags: int = 30
     """Longest lag of the autocorrelation, in time steps."""
     seed: int = 0
@@ -76,6 +76,7 @@ def _time(neurons: "dict[str, Neuron]", options: Options) -> None:
             mean, cv = (f"{float(v.double().mean()):.2f}" if len(v) else "–" for v in (gaps.steps, variation(gaps)))
             first, top = at[0] if at else "–", float(record["u"].max())
             terminal.say(f"{label:31s} {name:10s}{len(at):8d}{first:>7}{mean:>10s}{cv:>7s}{top:8.2f}")
+    terminal.say("\nfirst: step of the first spike, from 0; interval: mean between spikes, in steps; CV: its variation")
     _save(options, lambda: plots.responses(inputs, found))
 
 
@@ -106,6 +107,9 @@ def _autocorrelation(neurons: "dict[str, Neuron]", options: Options) -> None:
         found[label] = {name: autocorrelation(record[name], options.lags) for name in states}
         for name, value in found[label].items():
             below = (value < 1 / 2.718281828).nonzero().flatten().tolist()
+            if value.isnan().any():
+                terminal.say(f"{label:31s} {name:4s}does not change")
+                continue
             lag = f"below 1/e from lag {below[0]}" if below else f"above 1/e up to lag {len(value) - 1}"
             terminal.say(f"{label:31s} {name:4s}lag 1: {float(value[1]):6.3f}   {lag}")
     shown = list(dict.fromkeys(name for states in found.values() for name in states))

@@ -26,7 +26,7 @@ def responses(inputs: Mapping[str, Tensor], found: Mapping[str, Mapping[str, Map
     grid = made.subplots(1 + len(found), len(inputs), squeeze=False, sharex=True, height_ratios=heights)
     for axes, (name, x) in zip(grid[0], inputs.items(), strict=True):
         axes.step(range(len(x)), x.flatten().numpy(), color="black", linewidth=0.9, where="mid")
-        axes.set(title=f"{name} input", ylim=(0, 1.1 * float(x.max())))
+        axes.set(title=f"{name} input", ylim=(0, 1.1 * float(x.max()) or 1.0))
     grid[0][0].set_ylabel("current\n(units of u)")
     for row, (neuron, by_input) in zip(grid[1:], found.items(), strict=True):
         for axes, record in zip(row, by_input.values(), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,14 +28,16 @@ def title(sources: Sequence[Source]) -> str:
 def result(sources: Sequence[Source]) -> Markup:
     """What came out: every run with the interval of its test accuracy, every group of seeds with mean and spread."""
     rows = [("", _result_row(one)) for one in sources]
-    groups = [group for group in _groups(sources) if len([one for one in group if one.tested]) > 1]
-    rows += [("group", _group_row([one for one in group if one.tested])) for group in groups]
+    tests = [[one for one in group if one.tested] for group in _groups(sources)]
+    groups = {_mean_name(group, len(tests) > 1): group for group in tests if len(group) > 1}
+    rows += [("group", _group_row(name, group)) for name, group in groups.items()]
     parts = [*_sentences(sources), table(HEADS, rows, numbers=True)]
     tested = {one.label: _interval(one) for one in sources if one.tested}
+    tested |= {name: _seeds(group) for name, group in groups.items()}
     if len(tested) > 1:
         shown = {label: tuple(100 * value for value in values) for label, values in tested.items()}
         uri = data_uri(plots.scores(shown, "test accuracy (%)"))  # type: ignore[arg-type]
-        parts.append(picture(uri, "Test accuracy of every run with its 95 % interval."))
+        parts.append(picture(uri, "Test accuracy of every run and mean with its 95 % interval."))
     if tested:
         text = "Intervals of a run (Wilson's) are for other test samples of the same kind"
         seeds = "; those of a mean (Student's) are for other seeds, with the deviation over these behind ±"
@@ -174,10 +177,21 @@ def _result_row(one: Source) -> list[str]:
     ]
 
 
-def _group_row(group: Sequence[Source]) -> list[str]:
-    accuracy, deviation, reach = over_seeds([one.record["test"]["accuracy"] for one in group])
-    cells = [f"mean of {len(group)} seeds", f"{accuracy:.2%} ± {100 * deviation:.2f}"]
-    cells.append(f"{accuracy - reach:.2%} to {accuracy + reach:.2%}")
+def _mean_name(group: Sequence[Source], several: bool) -> str:
+    """How the mean of runs that differ in their seed is called; with `several` groups, so that one knows of which."""
+    names = dict.fromkeys(re.sub(r"-seed\d+$", "", one.label) for one in group)
+    return f"{', '.join(names)}: mean of {len(group)} seeds" if several else f"mean of {len(group)} seeds"
+
+
+def _seeds(group: Sequence[Source]) -> tuple[float, float, float]:
+    accuracy, _, reach = over_seeds([one.record["test"]["accuracy"] for one in group])
+    return accuracy, accuracy - reach, accuracy + reach
+
+
+def _group_row(name: str, group: Sequence[Source]) -> list[str]:
+    accuracy, low, high = _seeds(group)
+    deviation = over_seeds([one.record["test"]["accuracy"] for one in group])[1]
+    cells = [name, f"{accuracy:.2%} ± {100 * deviation:.2f}", f"{low:.2%} to {high:.2%}"]
     for key in ("loss", "firing_rate"):
         values = [one.record["test"].get(key) for one in group]
         cells.append(_spread(values))
