@@ -39,6 +39,8 @@ def is_smooth() -> bool:
 class _Inject(torch.autograd.Function):
     """Forward gradient injection (Otte 2024): the value of `value`, the gradient `slope` towards `u`."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(value: Tensor, u: Tensor, slope: Tensor) -> Tensor:
         return value.clone()

@@ -68,3 +68,17 @@ def test_neurons_of_one_class_share_no_kernel_that_differs(options):
             wanted = neuron(x)
         with rb.backend("cpu"):
             assert wanted.any() and torch.equal(neuron(x), wanted)
+
+
+def test_a_parameter_may_be_parametrized():
+    class Clamp(torch.nn.Module):
+        def forward(self, w):
+            return w.clamp(0.0, 1.0)
+
+    neuron, x = rb.PLIF(tau=1.2), torch.randn(6, 3, 5, generator=torch.Generator().manual_seed(0)) * 2
+    neuron(x)
+    torch.nn.utils.parametrize.register_parametrization(neuron, "w", Clamp())
+    with rb.backend("cpu"):
+        spikes = neuron(x)
+    with rb.backend("eager"):
+        assert torch.equal(neuron(x), spikes)

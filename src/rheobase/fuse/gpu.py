@@ -146,7 +146,7 @@ class GpuCall(Call):
             return {f"c_{name}": float(value)}, Kind()
         timed = name in self.program.step.timed
         place = coefficient_shape(self.program.step, name, value, self.x)
-        data = value.detach().to(self.x.device, self.dtype).contiguous()
+        data = value.detach().to(self.x.device, self.dtype).resolve_neg().contiguous()
         kind = Kind(bool(place), timed, value.requires_grad, held=True)
         if not place:
             return {f"at_{name}": data}, kind

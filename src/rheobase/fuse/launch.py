@@ -79,6 +79,7 @@ class Call:
     __slots__ = ("clock", "dtype", "layout", "plan", "program", "uniform", "walked", "x")
 
     def __init__(self, program: Program, x: Tensor, clock: tuple[int, int], uniform: Tensor | None):
+        x = x.resolve_neg()  # of a conjugate's imaginary part, memory holds the opposite
         self.program, self.x, self.clock, self.uniform = program, x, clock, uniform
         self.plan = plan(x, program.step.random and uniform is None)
         self.layout, self.dtype = self.plan.layout, self.plan.dtype
@@ -120,7 +121,7 @@ class Call:
                 kinds.append(NUMBER if not isinstance(value, Tensor) else cpu.Kind(wanted=value.requires_grad))
                 continue
             shape = coefficient_shape(step, name, value, self.x)
-            data, inner, size = value.detach().to(self.dtype).contiguous(), 1, 1
+            data, inner, size = value.detach().to(self.dtype).resolve_neg().contiguous(), 1, 1
             if shape and timed:
                 rows = [self.layout.spread(row, self.x) for row in data]
                 data, inner, size = torch.stack([row[0].flatten() for row in rows]), rows[0][1], rows[0][2]

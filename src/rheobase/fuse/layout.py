@@ -34,9 +34,8 @@ class Layout:
 
     def place(self, value: Tensor, x: Tensor, dtype: torch.dtype, time: bool) -> Tensor:
         """`value` in this order and type; a copy only where it is not already so."""
-        if value.dtype == dtype and (
-            value.is_contiguous() if self.order is None else value.stride() == self._strides(x, time)
-        ):
+        there = value.is_contiguous() if self.order is None else value.stride() == self._strides(x, time)
+        if there and value.dtype == dtype and not value.is_neg():
             return value
         return self.empty(x, dtype, time).copy_(value)
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rheobase.fuse.operator import LAUNCHERS, choose
+from rheobase.fuse.layout import Layout, walk
+from rheobase.fuse.operator import LAUNCHERS, choose, note_backend
 from rheobase.fuse.step import compute_dtype
 from rheobase.fuse.trace import Program
 
@@ -28,7 +29,14 @@ def _call(key: str, x: Tensor, uniform: Tensor | None, clock: Tensor):
     name = choose(program, x, program.step.name)
     if name == "eager":
         raise RuntimeError(f"{program.step.name}: torch.compile runs neurons as kernels, and none can run here.")
-    return LAUNCHERS[name](program, x, tuple(clock.tolist()), uniform)
+    call = LAUNCHERS[name](program, x, tuple(clock.tolist()), uniform)
+    note_backend(name, call.layout.copied)
+    return call
+
+
+def _layout(key: str, x: Tensor, uniform: Tensor | None) -> Layout:
+    """How outputs lie in memory: what the operators promise about theirs must be what the kernels do."""
+    return walk(x, _programs[key].step.random and uniform is None)
 
 
 @torch.library.custom_op("rheobase::scan", mutates_args=())
@@ -44,8 +52,8 @@ def scan(
 
 @scan.register_fake
 def _(key, x, states, coefficients, uniform, clock):
-    last = [x.new_empty(x.shape[1:], dtype=compute_dtype(x.dtype)) for _ in _programs[key].step.states]
-    return [torch.empty_like(x), *last]
+    layout, dtype = _layout(key, x, uniform), compute_dtype(x.dtype)
+    return [layout.empty(x, x.dtype, True), *(layout.empty(x, dtype, False) for _ in _programs[key].step.states)]
 
 
 @torch.library.custom_op("rheobase::scan_backward", mutates_args=())
@@ -64,13 +72,18 @@ def scan_backward(
     first = list(states) or [None] * len(call.program.step.states)
     values = [c.detach().requires_grad_(flag) for c, flag in zip(coefficients, wanted, strict=True)]
     grad_x, to_states, to_coefficients = call.backward(first, values, cotangents[0], cotangents[1:])
-    dense = [torch.zeros_like(c) if g is None else g for c, g in zip(coefficients, to_coefficients, strict=True)]
+    dense = [
+        c.new_zeros(c.shape) if g is None else g.contiguous()
+        for c, g in zip(coefficients, to_coefficients, strict=True)
+    ]
     return [grad_x, *(g for g in to_states if g is not None), *dense]
 
 
 @scan_backward.register_fake
 def _(key, x, states, coefficients, uniform, clock, cotangents, wanted):
-    return [torch.empty_like(v) for v in (x, *states, *coefficients)]
+    layout, dtype = _layout(key, x, uniform), compute_dtype(x.dtype)
+    to_states = [layout.empty(x, dtype, False) for _ in states]
+    return [layout.empty(x, x.dtype, True), *to_states, *(c.new_empty(c.shape) for c in coefficients)]
 
 
 def _keep(ctx, inputs, output):

@@ -1,4 +1,4 @@
-"""Kernels have a first derivative only; asking for a second one is an error, never a silent zero."""
+"""Kernels have a first derivative only, one at a time; asking for more is an error, never a silent zero."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ def first_order(backward: Callable) -> Callable:
 
     @functools.wraps(backward)
     def wrapped(ctx, *grads: Tensor | None):
+        if any(g is not None and torch._C._functorch.is_legacy_batchedtensor(g) for g in grads):  # type: ignore[attr-defined]
+            raise RuntimeError(
+                "rheobase: the fused kernels take one gradient at a time, no batches of them (is_grads_batched, "
+                "vectorize); run the neuron inside rb.backend('eager')."
+            )
         with torch.no_grad():
             found = backward(ctx, *grads)
         if not torch.is_grad_enabled():

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from rheobase.fuse import build, gpu
 from rheobase.fuse.gpu import GpuCall
@@ -49,8 +50,9 @@ def backend(name: str) -> Iterator[None]:
     """Run neurons on "eager", "cpu" (fused C), "triton" (fused GPU) or "auto" inside the context.
 
     "auto", the default: inputs on a GPU run "triton", inputs on the CPU "cpu" where a C compiler is found; eager are
-    neurons with `fused = False`, calls inside `rb.surrogate.smooth()` and torch.func transforms, other devices, and
-    float64 on a GPU.
+    neurons with `fused = False`, calls inside `rb.surrogate.smooth()`, torch.func transforms, forward-mode
+    differentiation and torch.jit.trace, other devices, float64 on a GPU, and recurrent layers where torch hands
+    operators to Python (fake tensors, make_fx, FlopCounterMode; other neurons are one operator there).
     A named backend runs or raises. `rb.exact.simulate` obeys it too: its Triton kernels take float64, its "eager" is
     the readable reference. Errors: ValueError for an unknown name.
     """
@@ -134,7 +136,17 @@ def _obstacle(program: Program | None, x: Tensor, name: str) -> str | None:
         return f"there is no kernel for {x.dtype}"
     if torch._C._functorch.peek_interpreter_stack() is not None:  # type: ignore[attr-defined]
         return "it stands inside a torch.func transform"
+    if forward_ad._current_level >= 0:
+        return "it stands inside forward-mode differentiation"
+    if torch._C._get_tracing_state() is not None:  # type: ignore[attr-defined]
+        return "it stands inside torch.jit.trace"
     return None
+
+
+def intercepted(x: Tensor) -> bool:
+    """Whether torch hands operators to Python (fake tensors, make_fx, counters): x may then have no memory."""
+    handled = type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__  # type: ignore[attr-defined]
+    return handled or torch._C._len_torch_dispatch_stack() > 0  # type: ignore[attr-defined]
 
 
 class _Scan(torch.autograd.Function):

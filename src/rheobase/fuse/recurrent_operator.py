@@ -20,6 +20,8 @@ def obstacle(program: Program | None, x: Tensor, delays: Tensor | None) -> str |
     """Why no recurrent kernel can run this, or None. Only spikes that are 0 or 1 can be kept as bits."""
     if program is not None and not recurrent.binary(program):
         return "its dynamics does not return a comparison as spikes, so they may be other than 0 and 1"
+    if operator.intercepted(x):
+        return "torch hands the operators on x to Python"
     if x.device.type != "cpu" or operator.requested() == "triton":
         return recurrent_gpu.obstacle(x.shape[-1], delays)
     return f"more than {LARGEST} neurons feed back into each other" if x.shape[-1] > LARGEST else None

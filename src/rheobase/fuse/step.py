@@ -55,9 +55,12 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
 def coefficient_shape(step: Step, name: str, value: Tensor, x: Tensor) -> torch.Size:
     """Shape of one coefficient at one step of x [T, B, C, ...], to broadcast against x[t].
 
-    Errors: ValueError where it is neither (), nor (C,) with C = x.shape[2], nor x.shape[2:] (timed: T in front).
+    Errors: ValueError where it is neither (), nor (C,) with C = x.shape[2], nor x.shape[2:] (timed: T in front), or
+    on another device than x.
     """
     shape = value.shape
+    if shape and value.device != x.device:
+        raise ValueError(f"{step.name}: {name} is on {value.device}, the input on {x.device}; move one with .to().")
     if name in step.timed:
         if shape[0] != x.shape[0]:
             raise ValueError(f"{step.name}: {name} is given for {shape[0]} time steps, the input has {x.shape[0]}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from rheobase import surrogate as surrogates
 from rheobase.fuse import eager, library, operator, recurrent_operator, trace
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 from rheobase.names import nearest
+from rheobase.neurons.recurrence import check_weight, spikes_before
 from rheobase.neurons.settings import settings, stand_in
 
 State = dict[str, Tensor]
@@ -39,7 +41,7 @@ class _Definition(type):
                     raise TypeError(f"{cls.__name__}: unknown argument {name!r}{nearest(name, list(known)[1:])}")
         neuron = super().__call__(*args, **kwargs)
         if neuron.fused:
-            vars(neuron)["_key"] = library.register(neuron.program())
+            neuron.program()
         return neuron
 
 
@@ -131,10 +133,10 @@ class Neuron(nn.Module, metaclass=_Definition):
         delays those of the last 1 + max(delays) steps, [1 + max(delays), B, n].
         """
         self._check(x, uniform)
-        self._check_weight(x, weight, delays)
+        check_weight(type(self).__name__, x, weight, delays)
         given = None if not state else {name: value for name, value in state.items() if name != "spikes"}
         values, clock = self._open(x, given)
-        before, coefficients = self._sent(x, state, delays), self._sliced(x, clock)
+        before, coefficients = spikes_before(type(self).__name__, x, state, delays), self._sliced(x, clock)
         program = self.program() if self.fused else None
         obstacle = recurrent_operator.obstacle(program, x, delays)
         chosen = operator.choose(program, x, type(self).__name__, obstacle)
@@ -154,32 +156,6 @@ class Neuron(nn.Module, metaclass=_Definition):
         closed["spikes"] = recent[0] if delays is None else recent
         return spikes, closed
 
-    def _sent(self, x: Tensor, state: Mapping[str, Tensor] | None, delays: Tensor | None) -> Tensor | None:
-        """The spikes before the first step [history, B, n], from a state handed in."""
-        if not state:
-            return None
-        if "spikes" not in state:
-            raise ValueError(f"{type(self).__name__}: the state lacks spikes; hand in a state of the same layer.")
-        wanted = x.shape[1:] if delays is None else (1 + int(delays.max()), *x.shape[1:])
-        if state["spikes"].shape != wanted:
-            got = tuple(state["spikes"].shape)
-            raise ValueError(f"{type(self).__name__}: state spikes must have shape {tuple(wanted)}; got {got}.")
-        return state["spikes"].unsqueeze(0) if delays is None else state["spikes"]
-
-    def _check_weight(self, x: Tensor, weight: Tensor, delays: Tensor | None) -> None:
-        kind, n = type(self).__name__, x.shape[-1]
-        if x.dim() != 3:
-            raise ValueError(f"{kind}: a recurrent call needs x [T, B, n]; got shape {tuple(x.shape)}.")
-        if weight.shape != (n, n):
-            raise ValueError(
-                f"{kind}: the recurrent weight must be [{n}, {n}] for x {tuple(x.shape)}; got {tuple(weight.shape)}."
-            )
-        if delays is not None:
-            if not isinstance(delays, Tensor) or delays.dtype != torch.int64 or delays.shape != (n,) or not n:
-                raise ValueError(f"{kind}: delays must be an int64 tensor of shape ({n},); got {delays!r}.")
-            if bool((delays < 0).any()):
-                raise ValueError(f"{kind}: delays must be whole steps >= 0; got {int(delays.min())}.")
-
     def trace(
         self,
         x: Tensor,
@@ -197,7 +173,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         self._check(x, uniform)
         if not x.shape[0]:
             raise ValueError(f"{type(self).__name__}: trace needs at least one time step; got x {tuple(x.shape)}.")
-        before = self._sent(x, state, delays) if weight is not None else None
+        before = spikes_before(type(self).__name__, x, state, delays) if weight is not None else None
         values, clock = self._open(x, {k: v for k, v in (state or {}).items() if k != "spikes" or weight is None})
         names = self.described()
         loop = None if weight is None else (weight, before, delays)
@@ -223,7 +199,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         if found is None:
             step = dataclasses.replace(self.described(), function=stand_in(self).dynamics)
             found = trace.cached(step, settings(self))
-            vars(self)["_program"] = found
+            vars(self).update(_program=found, _key=library.register(found))
         return found
 
     def __getstate__(self) -> dict[str, Any]:
@@ -233,7 +209,7 @@ class Neuron(nn.Module, metaclass=_Definition):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if self.fused:
-            vars(self)["_key"] = library.register(self.program())
+            self.program()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if trace.is_tracing():
@@ -242,17 +218,20 @@ class Neuron(nn.Module, metaclass=_Definition):
             )
         super().__setattr__(name, value)
         if "_key" in vars(self) and name != "training":  # a setting of a finished neuron: its step may have changed
-            vars(self).pop("_program", None)
-            vars(self)["_key"] = library.register(self.program())
+            del vars(self)["_program"], vars(self)["_key"]
+            with contextlib.suppress(AttributeError):  # of a neuron that is being taken apart: traced when it is called
+                self.program()
 
     def _run(self, x: Tensor, state: Mapping[str, Tensor] | None, uniform: Tensor | None, final: bool):
+        self._check(x, uniform)
         if torch.compiler.is_compiling() and self._key is not None:
             return self._compiled(x, state, uniform)
-        self._check(x, uniform)
-        values, clock = self._open(x, state)
         program = self.program() if self.fused else None
-        coefficients = self._sliced(x, clock)
         chosen = operator.choose(program, x, type(self).__name__)
+        if chosen != "eager" and operator.intercepted(x):
+            return self._compiled(x, state, uniform)
+        values, clock = self._open(x, state)
+        coefficients = self._sliced(x, clock)
         if chosen == "eager":
             operator.note_backend("eager")
             if self.random and uniform is None:
@@ -266,7 +245,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         """The call as torch.compile sees it: one operator that its graphs can hold, the clock a tensor."""
         zero = torch.zeros((), dtype=torch.int64)
         if state:
-            values = [state[name] for name in self.states]
+            values = self._given(x, state)
             clock = torch.stack([state.get(name, zero) for name in ("t", "key")])
         else:
             seed = getattr(self, "seed", None)
@@ -287,6 +266,8 @@ class Neuron(nn.Module, metaclass=_Definition):
         kind = type(self).__name__
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise TypeError(f"{kind}: x must be a floating-point tensor; got {getattr(x, 'dtype', type(x).__name__)}.")
+        if x.layout != torch.strided or x.is_nested:
+            raise TypeError(f"{kind}: x must be a dense tensor; got {x.layout}. Write x.to_dense().")
         if x.dim() == 0:
             raise ValueError(f"{kind}: x must have time as its first dimension, [T, ...]; got a single number.")
         if uniform is not None:
@@ -294,6 +275,8 @@ class Neuron(nn.Module, metaclass=_Definition):
                 raise ValueError(f"{kind}: draws no random numbers; leave out uniform.")
             if uniform.shape != x.shape:
                 raise ValueError(f"{kind}: uniform must have x's shape {tuple(x.shape)}; got {tuple(uniform.shape)}.")
+            if uniform.device != x.device:
+                raise ValueError(f"{kind}: uniform must be on x's device {x.device}; got {uniform.device}.")
 
     def _clocked(self) -> tuple[str, ...]:
         """The extra entries of the state: the step count `t`, and the random `key`."""
@@ -303,21 +286,25 @@ class Neuron(nn.Module, metaclass=_Definition):
         """The states by position and (first step, seed), from a state handed in or fresh."""
         if not state:
             return [None] * len(self.states), (0, self._seed() if self.random else 0)
-        clocked = self._clocked()
-        known = [*self.states, *clocked]
-        state = dict(state)
+        values = self._given(x, state)
+        clock = [int(state[name]) for name in self._clocked()]
+        return [*values], (*clock, 0, 0)[:2]  # type: ignore[return-value]
+
+    def _given(self, x: Tensor, state: Mapping[str, Tensor]) -> list[Tensor]:
+        """The states handed in, by position. Errors: ValueError for unknown, missing or misshapen ones."""
+        known = [*self.states, *self._clocked()]
         for name in state:
             if name not in known:
                 raise ValueError(f"{type(self).__name__}: unknown state {name!r}{nearest(name, known)}")
         missing = [name for name in known if name not in state]
         if missing:
             raise ValueError(f"{type(self).__name__}: the state lacks {', '.join(missing)}; hand in a state of scan.")
-        for name in self.states:
-            if state[name].shape != x.shape[1:]:
-                wanted, got = tuple(x.shape[1:]), tuple(state[name].shape)
-                raise ValueError(f"{type(self).__name__}: state {name} must have shape {wanted}, as x[0]; got {got}.")
-        clock = [int(state[name]) for name in clocked]
-        return [state[name] for name in self.states], [*clock, 0, 0][:2]  # type: ignore[return-value]
+        values = [state[name] for name in self.states]
+        for name, value in zip(self.states, values, strict=True):
+            if value.shape != x.shape[1:] or value.device != x.device:
+                wanted, got = f"shape {tuple(x.shape[1:])}, as x[0], on {x.device}", (tuple(value.shape), value.device)
+                raise ValueError(f"{type(self).__name__}: state {name} must have {wanted}; got {got[0]} on {got[1]}.")
+        return values
 
     def _close(self, last: list[Tensor], clock: tuple[int, int], steps: int) -> State:
         state = dict(zip(self.states, last, strict=True))
