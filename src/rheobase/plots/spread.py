@@ -23,7 +23,7 @@ def spread(values: Mapping[str, Tensor], quantity: str) -> "Figure":
         axes.scatter(flat.numpy(), [row] * len(flat), marker="|", color=COLOURS[0], alpha=0.6, s=60)
         axes.plot(float(flat.mean()), row, "o", color="black", markersize=4)
     axes.set_yticks(range(len(values)), list(values), fontsize=8)
-    axes.set(ylim=(len(values) - 0.5, -0.5), xlabel=quantity)
+    axes.set(ylim=(len(values) - 0.5, -0.5), xlabel=with_unit(quantity))
     axes.grid(axis="x", alpha=0.3)
     return made
 
