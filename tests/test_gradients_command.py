@@ -1,6 +1,7 @@
 """`rheobase gradients` and `rheobase exchange`: numbers and figures of trained networks, and mistakes by name."""
 
 import json
+from itertools import pairwise
 
 import numpy
 import pytest
@@ -109,3 +110,24 @@ def test_a_grid_is_written_in_words():
 def test_mistakes_are_named(capsys, arguments, message):
     assert cli.main(arguments) == 1
     assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_figures_stay_legible():
+    import torch
+
+    from rheobase import plots
+    from rheobase.analysis.gradients import Split
+
+    flat, steep = torch.tensor([1.0, 1.2, 0.5]), torch.tensor([1.0, 0.1, 1e-4])
+    assert plots.gradient_reach({"one": flat}, "").axes[0].get_yscale() == "linear"
+    assert plots.gradient_reach({"one": flat, "two": steep}, "").axes[0].get_yscale() == "log"
+    split = Split(*torch.rand(5, 3))
+    made = plots.gradient_parts({f"a network with a long name {k}": {"l": split} for k in range(3)})
+    made.canvas.draw()
+    names = sorted((axes.yaxis.label.get_window_extent().extents for axes in made.axes[:12:4]), key=lambda box: box[1])
+    assert all(low[3] <= high[1] for low, high in pairwise(names)), "names of rows overlap"
+    rows = [{"epoch": k, "validation_accuracy": 0.5, "firing_rate": None} for k in range(400)]
+    above, below = plots.learning_with_activity({"long": [rows]}).axes
+    assert len(rows) / above.lines[1].get_markevery() <= 41 and "no firing rate" in below.texts[0].get_text()
+    runs = {str(k): [[{"epoch": 1, "train_loss": 1.0, "validation_accuracy": 0.5}]] * 2 for k in range(5)}
+    assert not plots.exchange_losses(runs).axes[0].collections, "five bands would hide the lines"
