@@ -37,8 +37,7 @@ def _software() -> list[Finding]:
 def _compiler() -> list[Finding]:
     compiler = build.compiler()
     if compiler is None:
-        advice = "install gcc or clang, or set CC; until then neurons run eager, many times slower"
-        return [Finding("C compiler", "none", False, advice)]
+        return [Finding("C compiler", "none", False, f"{build.missing()}; until then neurons run eager, much slower")]
     kernels = list(build.folder().glob("*.so"))
     size = sum(path.stat().st_size for path in kernels) / 2**20
     version = build.machine().splitlines()[1]

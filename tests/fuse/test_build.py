@@ -190,6 +190,66 @@ def test_folder_that_fills_up_later(tmp_path):
     assert out == "42" and "No space left on device" in err
 
 
+def test_folder_on_a_disk_mounted_noexec(tmp_path):
+    """The loader refuses what lies there: kept there all the same, loaded from a temporary copy, and it says so."""
+    code = """
+    load = build.ctypes.CDLL
+    def refusing(path):
+        if "cache" in path:
+            raise OSError(f"{path}: failed to map segment from shared object")
+        return load(path)
+    build.ctypes.CDLL = refusing
+    print(answer())
+    """
+    for _ in range(2):
+        out, err = run(code, tmp_path / "cache")
+        assert out == "42" and "failed to map segment" in err and "RHEOBASE_CACHE" in err
+    assert len(kernels(tmp_path / "cache")) == 1
+
+
+def test_folder_deleted_while_in_use(tmp_path):
+    code = "import shutil; build.folder(); shutil.rmtree(build.folder()); print(answer())"
+    assert run(code, tmp_path / "cache") == ("42", "")
+    assert len(kernels(tmp_path / "cache")) == 1
+
+
+def test_relative_folder_stays_where_it_was(tmp_path):
+    code = f"import os; os.chdir({str(tmp_path)!r}); build.folder(); os.chdir('/'); print(answer())"
+    assert run(code, "cache") == ("42", "")
+    assert len(kernels(tmp_path / "cache")) == 1
+
+
+def test_temporary_folder_outlives_a_forked_child(tmp_path):
+    code = """
+    import os, sys
+    build.folder()
+    child = os.fork()
+    if not child:
+        sys.exit(0)
+    os.waitpid(child, 0)
+    print(answer())
+    """
+    assert run(code, "/dev/null/cache")[0] == "42"
+
+
+def test_compiler_with_arguments(tmp_path):
+    log = tmp_path / "log"
+    compiler = script(tmp_path / "wrapper", f'case "$*" in *answer*) echo "$1 $2" >> {log};; esac\nshift\nexec "$@"\n')
+    assert run("print(answer())", tmp_path / "cache", CC=f"'{compiler}' first cc")[0] == "42"
+    assert log.read_text() == "first cc\n"
+
+
+def test_compiler_that_is_none_is_named(tmp_path):
+    code = """
+    try:
+        answer()
+    except RuntimeError as error:
+        print(error)
+    """
+    out, _ = run(code, tmp_path, CC="/nonexistent/compiler -O1")
+    assert "no C compiler found ($CC is '/nonexistent/compiler -O1'); install gcc" in out
+
+
 def test_missing_compiler_warns_once_and_runs_eager(tmp_path):
     code = """
     import torch

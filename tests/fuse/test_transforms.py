@@ -107,7 +107,7 @@ def test_counters_of_operations_change_nothing(x):
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
 def test_jit_trace_follows_the_steps(x):
     traced = torch.jit.trace(torch.nn.Sequential(rb.LIF()), x, check_trace=False)
-    assert torch.equal(traced(x + 1), rb.LIF()(x + 1))
+    assert torch.equal(traced(x + 1), rb.LIF()(x + 1))  # pyright: ignore
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")

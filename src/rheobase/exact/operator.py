@@ -58,7 +58,7 @@ def engine(device: torch.device) -> Any:
     if asked == "auto":
         asked = "triton" if device.type == "cuda" else "cpu" if build.compiler() else "eager"
         if asked == "eager":
-            backends.warn_once("rheobase: no C compiler found, so exact simulation runs its slow reference.")
+            backends.warn_once(f"rheobase: {build.missing()}. Exact simulation runs its slow reference.")
     why = gpu.obstacle(device) if asked == "triton" else None
     if asked == "cpu" and device.type != "cpu":
         why = f"the tensors are on {device}"

@@ -15,6 +15,7 @@ import hashlib
 import os
 import pathlib
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -35,10 +36,22 @@ class CompileError(RuntimeError):
 
 
 @functools.cache
+def command() -> tuple[str, ...]:
+    """The C compiler: `$CC` if set, arguments and all, else the first of cc, gcc, clang on the PATH; () without one."""
+    named = [shlex.split(os.environ["CC"])] if os.environ.get("CC") else [["cc"], ["gcc"], ["clang"]]
+    return next(((path, *rest) for name, *rest in named if (path := shutil.which(name))), ())
+
+
+@functools.cache
 def compiler() -> str | None:
-    """Path of the C compiler: `$CC` if set, else the first of cc, gcc, clang on the PATH; None without one."""
-    names = [os.environ["CC"]] if os.environ.get("CC") else ["cc", "gcc", "clang"]
-    return next((path for name in names if (path := shutil.which(name))), None)
+    """The C compiler as one text; None without one."""
+    return shlex.join(command()) or None
+
+
+def missing() -> str:
+    """What to say where there is no compiler."""
+    named = f" ($CC is {os.environ['CC']!r})" if os.environ.get("CC") else ""
+    return f"no C compiler found{named}; install gcc or clang, or set CC"
 
 
 @functools.cache
@@ -51,7 +64,7 @@ def flags() -> tuple[str, ...]:
 @functools.cache
 def machine() -> str:
     """What the machine code depends on besides the source: compiler version and processor."""
-    version = subprocess.run([str(compiler()), "--version"], capture_output=True, text=True).stdout.splitlines()[:1]
+    version = subprocess.run([*command(), "--version"], capture_output=True, text=True).stdout.splitlines()[:1]
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
         cpu = [line for line in lines if line.startswith(("model name", "flags", "Features"))][:2]
@@ -64,7 +77,7 @@ def machine() -> str:
 def folder() -> pathlib.Path:
     """The cache folder: `$RHEOBASE_CACHE`, else `~/.cache/rheobase/kernels`; a temporary one if that is read-only."""
     default = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rheobase" / "kernels"
-    wanted = pathlib.Path(os.environ.get("RHEOBASE_CACHE") or default)
+    wanted = pathlib.Path(os.environ.get("RHEOBASE_CACHE") or default).absolute()
     try:
         wanted.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=wanted):
@@ -74,10 +87,11 @@ def folder() -> pathlib.Path:
 
 
 def _aside(wanted: pathlib.Path, error: OSError) -> pathlib.Path:
-    """A temporary folder in place of one that cannot be written, gone with the process; says so."""
+    """A temporary folder in place of one that cannot be used, gone with the process; says so."""
     other = _temporary()
     warnings.warn(
-        f"rheobase: the kernel cache {wanted} cannot be written ({error.strerror}); kernels are kept in {other} "
+        f"rheobase: the kernel cache {wanted} cannot be written or run from ({error.strerror or error}); kernels are "
+        f"kept in {other} "
         "for this process only. Set RHEOBASE_CACHE to a writable folder.",
         stacklevel=2,
     )
@@ -87,13 +101,18 @@ def _aside(wanted: pathlib.Path, error: OSError) -> pathlib.Path:
 @functools.cache
 def _temporary() -> pathlib.Path:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="rheobase-kernels-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_remove, folder, os.getpid())
     return folder
+
+
+def _remove(folder: pathlib.Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child that ends leaves its parent's kernels alone
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def digest(source: str) -> str:
     """Hash that names a kernel in the cache."""
-    text = "\0".join([source, " ".join(flags()), machine()])
+    text = "\0".join([source, " ".join((*flags(), *command()[1:])), machine()])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -103,16 +122,14 @@ def library(source: str, name: str) -> ctypes.CDLL:
     Errors: `CompileError` with the compiler's output; `RuntimeError` where the machine has no C compiler.
     """
     if compiler() is None:
-        raise RuntimeError(
-            "rheobase: no C compiler found; install gcc or clang (or set CC), or use rb.backend('eager')."
-        )
+        raise RuntimeError(f"rheobase: {missing()}; or use rb.backend('eager').")
     key = digest(source)
     with _lock:
         if key not in _loaded:
             path = folder() / f"{name}-{key}.so"
             if not _sound(path):
-                path = _compiled(source, path)
-            _loaded[key] = ctypes.CDLL(str(path))
+                path = _stored(_compile(source, path.stem), path)
+            _loaded[key] = _opened(path)
         return _loaded[key]
 
 
@@ -124,28 +141,44 @@ def _sound(path: pathlib.Path) -> bool:
     return len(data) > 32 and hashlib.sha256(data[:-32]).digest() == data[-32:]
 
 
-def _compiled(source: str, path: pathlib.Path) -> pathlib.Path:
-    """Where the compiled library is: `path`, or a temporary folder where its own cannot be written (any more)."""
+def _opened(path: pathlib.Path) -> ctypes.CDLL:
+    """The library in a file of the cache, or in a copy of it where the cache lies on a disk mounted noexec."""
     try:
-        _compile(source, path)
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        return ctypes.CDLL(str(_stored(path.read_bytes(), _aside(path.parent, error) / path.name)))
+
+
+def _stored(data: bytes, path: pathlib.Path) -> pathlib.Path:
+    """Where the library is kept: `path`, or a temporary folder where its own cannot be written (any more)."""
+    try:
+        _write(data, path)
     except OSError as error:
         path = _aside(path.parent, error) / path.name
-        _compile(source, path)
+        _write(data, path)
     return path
 
 
-def _compile(source: str, path: pathlib.Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=".compile-", dir=path.parent) as work:
-        code, out = pathlib.Path(work) / f"{path.stem}.c", pathlib.Path(work) / path.name
-        code.write_text(source)
-        run = subprocess.run(
-            [str(compiler()), *flags(), str(code), "-o", str(out), "-lm"], capture_output=True, text=True
-        )
+def _write(data: bytes, path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=path.parent) as work:
+        new = pathlib.Path(work) / path.name
+        new.write_bytes(data)
+        os.replace(new, path)
+
+
+def _compile(source: str, name: str) -> bytes:
+    """The shared library of a source, with its hash behind it."""
+    with tempfile.TemporaryDirectory(prefix="rheobase-compile-") as work:
+        code, out = pathlib.Path(work) / f"{name}.c", pathlib.Path(work) / f"{name}.so"
+        code.write_text(source, encoding="utf-8")
+        run = subprocess.run([*command(), *flags(), str(code), "-o", str(out), "-lm"], capture_output=True, text=True)
         if run.returncode != 0 or not out.exists():
             kept = pathlib.Path(tempfile.gettempdir()) / code.name
-            kept.write_text(source)
+            kept.write_text(source, encoding="utf-8")
             why = f"was killed by signal {-run.returncode}" if run.returncode < 0 else f"ended with {run.returncode}"
-            raise CompileError(f"rheobase: {compiler()} {why} on {kept}:\n{run.stderr[-4000:]}")
+            raise CompileError(
+                f"rheobase: {compiler()} {why} on {kept}; rb.backend('eager') works without it:\n{run.stderr[-4000:]}"
+            )
         data = out.read_bytes()
-        out.write_bytes(data + hashlib.sha256(data).digest())
-        os.replace(out, path)
+    return data + hashlib.sha256(data).digest()

@@ -105,7 +105,7 @@ def choose(program: Program | None, x: Tensor, name: str, obstacle: str | None =
         if x.is_cpu:
             if build.compiler() is not None:
                 return "cpu"
-            warn_once("rheobase: no C compiler found, so neurons run eager, many times slower; install gcc or clang.")
+            warn_once(f"rheobase: {build.missing()}. Neurons run eager, many times slower.")
             return "eager"
         return _choose_gpu(program, x, name)
     if obstacle is not None:
