@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from rheobase.fuse import build
+from rheobase.fuse.operator import intercepted
 
 ONE = {torch.float32: 0x3F800000, torch.bfloat16: 0x3F80, torch.float16: 0x3C00, torch.float64: 0x3FF0000000000000}
+WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 SMALLEST = 64
 
 _packing: ContextVar[bool] = ContextVar("rheobase_packing", default=False)
@@ -88,12 +90,18 @@ def packing() -> bool:
 
 def pack(tensor: Tensor) -> Tensor | Packed:
     """The tensor's bits if it is made of 0 and 1 (and is no parameter), else the tensor."""
-    if tensor.dtype not in ONE or tensor.numel() < SMALLEST or (tensor.is_leaf and tensor.requires_grad):
+    if tensor.dtype not in ONE or not _readable(tensor) or (tensor.is_leaf and tensor.requires_grad):
         return tensor
     dense = torch.empty_like(tensor)  # the same strides where the tensor is dense, else contiguous ones
     flat = tensor.detach() if dense.stride() == tensor.stride() else dense.copy_(tensor)
     bits = _pack_cpu(flat) if tensor.device.type == "cpu" and build.compiler() else _pack_torch(flat)
     return tensor if bits is None else Packed(bits, tensor.shape, dense.stride(), tensor.dtype)
+
+
+def _readable(tensor: Tensor) -> bool:
+    """Whether the tensor is numbers in memory that lie there as they are, and enough of them."""
+    plain = tensor.layout == torch.strided and not (tensor.is_nested or tensor.is_meta or tensor.is_neg())
+    return plain and not intercepted(tensor) and tensor.numel() >= SMALLEST
 
 
 def unpack(saved: Tensor | Packed) -> Tensor:
@@ -117,8 +125,8 @@ def _pack_cpu(flat: Tensor) -> Tensor | None:
 
 
 def _pack_torch(dense: Tensor) -> Tensor | None:
-    flat = dense.as_strided((dense.numel(),), (1,))
-    fired = flat == 1
+    flat = dense.as_strided((dense.numel(),), (1,)).view(WORDS[dense.element_size()])
+    fired = flat == ONE[dense.dtype]
     if not bool((fired | (flat == 0)).all()):
         return None
     padded = torch.nn.functional.pad(fired.to(torch.uint8), (0, -flat.numel() % 8)).view(-1, 8)

@@ -1,0 +1,129 @@
+"""`pack_spikes`: what is packed, that it comes back bit for bit, and that everything else stays as it is."""
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import save_on_cpu
+from torch.utils.checkpoint import checkpoint
+
+import rheobase as rb
+from rheobase.fuse import build, pack
+
+NAN = float("nan")
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def spikes(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+@pytest.fixture(params=["compiled", "torch"])
+def way(request, monkeypatch):
+    """The C functions, and torch's operations where there is no compiler."""
+    if request.param == "torch":
+        monkeypatch.setattr(build, "compiler", lambda: None)
+
+
+LAYOUTS = {
+    "plain": lambda s: s,
+    "permuted": lambda s: s.permute(2, 0, 1),
+    "sliced": lambda s: s[:, 1:],
+    "one": lambda s: s[..., :1],
+    "expanded": lambda s: s[:1].expand(9, -1, -1),
+    "channels last": lambda s: s[None].contiguous(memory_format=torch.channels_last),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_spikes_come_back_bit_for_bit(layout, dtype, way):
+    given = LAYOUTS[layout](spikes(9, 11, 13, dtype=dtype))
+    packed = pack.pack(given)
+    assert isinstance(packed, pack.Packed)
+    assert packed.bits.numel() == -(-given.numel() // 8) and packed.bits.element_size() == 1
+    back = pack.unpack(packed)
+    assert back.dtype == dtype and torch.equal(back, given)
+
+
+def with_value(value: float, place: int) -> torch.Tensor:
+    out = spikes(9999)
+    out[place] = value
+    return out
+
+
+KEPT = {
+    "NaN": with_value(NAN, 0), "half": with_value(0.5, 9998), "negative zero": with_value(-0.0, 5000),
+    "two": with_value(2.0, 4096), "small": spikes(63), "whole numbers": spikes(100).long(), "truth": spikes(100) > 0,
+    "sparse": spikes(10, 10).to_sparse(), "negated view": torch._neg_view(spikes(100)),  # type: ignore[attr-defined]
+    "no memory": spikes(100).to("meta"), "parameter": torch.nn.Parameter(spikes(100)),
+    "mkldnn": spikes(10, 10).to_mkldnn(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_everything_else_stays_as_it_is(name, way):
+    assert pack.pack(KEPT[name]) is KEPT[name]
+
+
+def test_fake_tensors_stay_as_they_are():
+    with FakeTensorMode(), rb.pack_spikes():
+        weight = torch.ones(80, requires_grad=True)
+        (weight * torch.ones(80)).sum().backward()
+    assert weight.grad is not None and weight.grad.shape == (80,)
+
+
+def gradients(context, through) -> list[torch.Tensor]:
+    """Of a small network whose layers save spikes, also through a cast and a view."""
+    generator = torch.Generator().manual_seed(3)
+    x = (torch.randn(6, 8, 40, generator=generator) * 2).requires_grad_()
+    weights = [(torch.randn(40, 40, generator=generator) * 0.2).requires_grad_() for _ in range(3)]
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        for weight in weights:
+            x = rb.LIF()(3 * (x @ weight))
+        return x.to(torch.bfloat16).float().view(-1, 40) @ weights[0]
+
+    with context():
+        out = through(network, x)
+    (out * torch.arange(40.0)).sum().backward()
+    return [x.grad, *(w.grad for w in weights)]  # type: ignore[list-item]
+
+
+@contextlib.contextmanager
+def twice():
+    with rb.pack_spikes(), rb.pack_spikes():
+        yield
+
+
+@contextlib.contextmanager
+def inside_another():
+    with save_on_cpu(), rb.pack_spikes():
+        yield
+
+
+PLAIN = {"through": lambda network, x: network(x)}
+WAYS = {
+    "alone": {"context": rb.pack_spikes} | PLAIN,
+    "nested": {"context": twice} | PLAIN,
+    "inside other hooks": {"context": inside_another} | PLAIN,
+    "checkpoint": {"context": rb.pack_spikes, "through": lambda f, x: checkpoint(f, x, use_reentrant=False)},
+    "old checkpoint": {"context": rb.pack_spikes, "through": lambda f, x: checkpoint(f, x, use_reentrant=True)},
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_gradients_do_not_change(name):
+    wanted = gradients(contextlib.nullcontext, **PLAIN)
+    assert all(w.any() for w in wanted)
+    assert all(map(torch.equal, gradients(**WAYS[name]), wanted))
+
+
+def test_threads_pack_for_themselves():
+    wanted = gradients(contextlib.nullcontext, **PLAIN)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: gradients(rb.pack_spikes, **PLAIN), range(8)):
+            assert all(map(torch.equal, found, wanted))
+    assert not pack.packing()
