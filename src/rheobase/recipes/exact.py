@@ -36,7 +36,7 @@ def mnist() -> Config:
 
 
 def mnist_augmented() -> Config:
-    """The same network for longer, on images turned, sheared, stretched and shifted a little, with fewer spikes dropped."""
+    """The same for longer, on images turned, sheared, stretched and shifted a little, with fewer spikes dropped."""
     return mnist().but(
         recipe="exact/mnist-augmented",
         augmentation="handwriting",
