@@ -1,9 +1,12 @@
 """`rheobase check` on a user's own neuron in a file of ten lines."""
 
+import json
+import sys
+
 import pytest
 
 import rheobase as rb
-from rheobase import checks, cli
+from rheobase import checks, cli, show
 from rheobase.commands import terminal
 
 NEURON = '''
@@ -23,6 +26,27 @@ class Mine(rb.Neuron):
         s = self.fire(u, threshold)
         return s, u - threshold * s, i
 '''
+AWKWARD = """
+from __future__ import annotations
+import dataclasses
+from rheobase import Neuron
+from rheobase.surrogate import Rectangle
+from neighbour_of_awkward import LEAK
+
+@dataclasses.dataclass
+class Settings:
+    leak: float = LEAK
+
+class Awkward(Neuron):
+    states = ("v",)
+    def __init__(self):
+        super().__init__(Rectangle(1.0))
+        self.settings = Settings()
+    def dynamics(self, x, v):
+        u = self.settings.leak * v + x
+        s = self.fire(u, 1.0)
+        return s, u * (1 - s)
+"""
 WRONG = NEURON.replace('{"leak": self.leak,', '{"leak": float(self.leak.detach()),')
 
 
@@ -37,6 +61,23 @@ def test_a_neuron_of_ten_lines_passes(tmp_path, say):
     status, out = say("check", f"{tmp_path}/my.py:Mine")
     assert status == 0, out
     assert "agreement.dyadic_surrogates" in out and "FAIL" not in out
+
+
+def test_a_file_with_numbers_for_coefficients_a_dataclass_and_a_neighbour_passes(tmp_path, say, monkeypatch):
+    monkeypatch.setattr("sys.path", sys.path[:])
+    (tmp_path / "neighbour_of_awkward.py").write_text("LEAK = 0.5")
+    (tmp_path / "json.py").write_text(AWKWARD)  # the name of a module that is there already, and stays
+    status, out = say("check", f"{tmp_path}/json.py:Awkward")
+    assert status == 0, out
+    assert sys.modules["json"] is json
+
+
+@pytest.mark.parametrize("name", ["my.py", "my.py:Yours"])
+def test_a_file_without_the_class_names_what_it_has(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("sys.path", sys.path[:])
+    (tmp_path / "my.py").write_text(NEURON)
+    with pytest.raises(ValueError, match=r"write .*my\.py:CLASS\. It has: Mine\."):
+        show.maker(f"{tmp_path}/{name}")
 
 
 def test_a_parameter_that_gets_no_gradient_fails(tmp_path, say):

@@ -6,6 +6,8 @@ import dataclasses
 import importlib.util
 import inspect
 import pathlib
+import sys
+import types
 
 import torch
 
@@ -31,24 +33,37 @@ def maker(name: str) -> type[Neuron]:
     Errors: ValueError for unknown names and for a file without such a class.
     """
     path, _, kind = name.rpartition(":")
-    if not path:
+    if not path and not kind.endswith(".py"):
         if name.lower() not in neurons.KINDS:
             raise unknown("neuron", name, neurons.names())
         return neurons.KINDS[name.lower()]
+    path, kind = (path, kind) if path else (kind, "")
     if not pathlib.Path(path).is_file():
         raise ValueError(f"No file {path!r}; write FILE.py:CLASS with a path from here.")
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path!r} is no Python file; write FILE.py:CLASS.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = _imported(pathlib.Path(path).absolute())
     found = getattr(module, kind, None)
     if not (isinstance(found, type) and issubclass(found, Neuron)):
-        kinds = [
-            k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Neuron) and v is not Neuron
-        ]
-        raise ValueError(f"{path} has no neuron class {kind!r}; it has: {', '.join(kinds) or 'none'}.")
+        own = [k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Neuron)]
+        kinds = ", ".join(k for k in own if vars(module)[k].__module__ == module.__name__) or "none"
+        raise ValueError(f"{path} has no neuron class {kind!r}; write {path}:CLASS. It has: {kinds}.")
     return found
+
+
+def _imported(path: pathlib.Path) -> types.ModuleType:
+    """A file as a module, which may import its neighbours, as a script may."""
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}, {path}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{str(path)!r} is no Python file; write FILE.py:CLASS.")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def load(name: str, **options) -> Neuron:

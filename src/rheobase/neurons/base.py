@@ -21,7 +21,7 @@ from rheobase.neurons.settings import settings, stand_in
 
 State = dict[str, Tensor]
 
-_notes: ContextVar[dict[str, Tensor] | None] = ContextVar("rheobase_notes", default=None)
+_notes: ContextVar[dict[str, Coefficient] | None] = ContextVar("rheobase_notes", default=None)
 
 
 class _Definition(type):
@@ -93,16 +93,16 @@ class Neuron(nn.Module, metaclass=_Definition):
         """One time step: `(spikes, *states)`."""
         raise NotImplementedError(f"{type(self).__name__} does not define dynamics.")
 
-    def fire(self, u: Tensor, threshold: Tensor, strict: bool = False) -> Tensor:
+    def fire(self, u: Tensor, threshold: Coefficient, strict: bool = False) -> Tensor:
         """Spikes where u >= threshold (strict: u > threshold), with the surrogate's gradient."""
         self.note(u=u, threshold=threshold)
         return self.surrogate(u - threshold, strict)
 
-    def note(self, **tensors: Tensor) -> None:
+    def note(self, **values: Coefficient) -> None:
         """Hand values of this step to `trace`, which records them; elsewhere nothing happens."""
         notes = _notes.get()
         if notes is not None:
-            notes.update(tensors)
+            notes.update(values)
 
     def forward(self, x: Tensor, *, uniform: Tensor | None = None) -> Tensor:
         """Spikes for input currents x [T, ...], from fresh states. `uniform`: random numbers for random neurons."""
@@ -179,14 +179,16 @@ class Neuron(nn.Module, metaclass=_Definition):
         loop = None if weight is None else (weight, before, delays)
         if self.random and uniform is None:
             uniform = eager.draw(x, clock)
-        rows: list[dict[str, Tensor]] = []
+        rows: list[dict[str, Coefficient]] = []
         token = _notes.set({})
         try:
             for out in eager.steps(names, x, values, self._sliced(x, clock), uniform, loop):
                 rows.append({**(_notes.get() or {}), **dict(zip(self.states, out[1:], strict=True)), "s": out[0]})
         finally:
             _notes.reset(token)
-        return {name: torch.stack([row[name].expand_as(row["s"]) for row in rows]) for name in rows[0]}
+        s: list[Tensor] = [row["s"] for row in rows]  # type: ignore[misc]
+        spread = {name: [torch.as_tensor(row[name]).to(s[0]).expand_as(s[0]) for row in rows] for name in rows[0]}
+        return {name: torch.stack(values) for name, values in spread.items()}
 
     def described(self) -> Step:
         """What the compiler is told about this neuron."""
