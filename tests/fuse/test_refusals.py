@@ -56,6 +56,7 @@ WRONG = {
     "masked assignment": (assigned, "torch.where"),
     "mean": (lambda self, x, v, d: v + x - x.mean(), "uses mean.*Reductions"),
     "sum": (lambda self, x, v, d: v + x.sum(), "uses sum.*Reductions"),
+    "matrix product": (lambda self, x, v, d: v + x @ x, "elementwise.*fused = False"),
     "any": (lambda self, x, v, d: v + x * (x > 0).any(), "uses any.*Reductions"),
     "softmax": (lambda self, x, v, d: v + torch.softmax(x, -1), "softmax.*fused = False"),
     "roll": (lambda self, x, v, d: v + x.roll(1), "roll.*fused = False"),
@@ -118,6 +119,18 @@ def test_refused_returns(returned, words):
 
     with pytest.raises(TraceError, match=f"^Wrong: dynamics must return .*{words}"):
         type("Wrong", (Written,), {"dynamics": dynamics})()
+
+
+@pytest.mark.parametrize(
+    ("states", "coefficients", "name"), [(("v", "v"), {}, "v"), (("v",), {"v": 0.5}, "v"), (("v",), {"x": 0.5}, "x")]
+)
+def test_refused_names(states, coefficients, name):
+    def dynamics(self, x, *states, **coefficients):
+        return self.fire(x + states[0], 1.0), *states
+
+    written = {"states": states, "coefficients": lambda self: coefficients, "dynamics": dynamics}
+    with pytest.raises(TraceError, match=f"takes '{name}' twice.*rename"):
+        type("Wrong", (Written,), written)()
 
 
 def test_an_eager_neuron_may_do_all_this():

@@ -70,6 +70,11 @@ def test_neurons_of_one_class_share_no_kernel_that_differs(options):
             assert wanted.any() and torch.equal(neuron(x), wanted)
 
 
+def test_states_may_be_a_list():
+    kind = type("Listed", (Resets,), {"states": ["v"]})
+    assert torch.equal(kind()(torch.ones(3, 2)), Resets()(torch.ones(3, 2)))
+
+
 def test_a_parameter_may_be_parametrized():
     class Clamp(torch.nn.Module):
         def forward(self, w):

@@ -79,7 +79,7 @@ class Call:
     __slots__ = ("clock", "dtype", "layout", "plan", "program", "uniform", "walked", "x")
 
     def __init__(self, program: Program, x: Tensor, clock: tuple[int, int], uniform: Tensor | None):
-        x = x.resolve_neg()  # of a conjugate's imaginary part, memory holds the opposite
+        x = x.resolve_neg() if x.is_neg() else x  # of a conjugate's imaginary part, memory holds the opposite
         self.program, self.x, self.clock, self.uniform = program, x, clock, uniform
         self.plan = plan(x, program.step.random and uniform is None)
         self.layout, self.dtype = self.plan.layout, self.plan.dtype

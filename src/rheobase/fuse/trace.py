@@ -304,7 +304,10 @@ def _explain(name: str, error: Exception) -> str:
         return f"{name}: dynamics uses the value of a tensor in Python (an `if`, float(), u[mask]); use torch.where."
     if "in-place" in text or "inplace" in text:
         return f"{name}: dynamics writes in place; build a new tensor instead (v = v + x, not v += x). ({text})"
-    return f"{name}: dynamics could not be traced: {type(error).__name__}: {text}"
+    return (
+        f"{name}: dynamics could not be traced: {type(error).__name__}: {text}. Only elementwise operations can be "
+        "fused; a neuron that needs others sets `fused = False`."
+    )
 
 
 def trace(step: Step) -> Program:
@@ -312,6 +315,9 @@ def trace(step: Step) -> Program:
     uniform = ["uniform"] if step.random else []
     inputs = ["x", *step.states, *step.coefficients, *uniform]
     n = len(step.states)
+    if len(set(inputs)) < len(inputs):
+        twice = next(name for name in inputs if inputs.count(name) > 1)
+        raise TraceError(f"{step.name}: dynamics takes {twice!r} twice, as x, state or coefficient; rename one.")
 
     def forward(*args: Tensor):
         return tuple(step.call(args[0], args[1 : n + 1], args[n + 1 : n + 1 + len(step.coefficients)], args[-1]))

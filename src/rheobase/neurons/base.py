@@ -193,7 +193,7 @@ class Neuron(nn.Module, metaclass=_Definition):
     def described(self) -> Step:
         """What the compiler is told about this neuron."""
         names = tuple(self.coefficients())
-        return Step(type(self).__name__, self.dynamics, self.states, names, frozenset(self.timed), self.random)
+        return Step(type(self).__name__, self.dynamics, tuple(self.states), names, frozenset(self.timed), self.random)
 
     def program(self) -> trace.Program:
         """The step and its vector-Jacobian product as scalar programs; traced once per kind and settings."""
@@ -268,7 +268,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         kind = type(self).__name__
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise TypeError(f"{kind}: x must be a floating-point tensor; got {getattr(x, 'dtype', type(x).__name__)}.")
-        if x.layout != torch.strided or x.is_nested:
+        if x.layout is not torch.strided or x.is_nested:
             raise TypeError(f"{kind}: x must be a dense tensor; got {x.layout}. Write x.to_dense().")
         if x.dim() == 0:
             raise ValueError(f"{kind}: x must have time as its first dimension, [T, ...]; got a single number.")
