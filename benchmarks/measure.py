@@ -5,7 +5,8 @@ the median counts. Every way is timed on each of its thread counts and its faste
 process of its own, started with OMP_WAIT_POLICY=PASSIVE (threads that spin make a two-core machine up to 35x slower for
 the next one to run) and with one of two behaviours of malloc:
 
-- `fresh`: the C library's default. Large tensors are mapped anew for every call, and every page faults.
+- `fresh`: the C library's default. Large tensors are mapped anew for every call, and every page faults. Rheobase's
+  outputs are the exception: they use memory of earlier outputs again (rheobase/fuse/pool.py).
 - `kept`: freed memory stays with the process, as if every buffer were written into again.
 """
 
@@ -24,6 +25,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 import torch
+
+import rheobase as rb
 
 MALLOC = {"fresh": {}, "kept": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}}
 POLICY = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -192,6 +195,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 def peak_of(run: Callable[[], object]) -> int | None:
     """Growth of the process's resident memory at its highest while `run` runs (Linux), in bytes."""
     gc.collect()
+    rb.empty_cache()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     before = _memory()["VmRSS"] if _reset_peak() else None

@@ -3,6 +3,7 @@
 from rheobase import data, exact, layers, models, neurons, surrogate
 from rheobase.fuse.operator import backend, last_backend
 from rheobase.fuse.pack import pack_spikes
+from rheobase.fuse.pool import empty_cache
 from rheobase.layers import LeakyReadout, Recurrent, TDBatchNorm2d, TimeFlatten
 from rheobase.neurons import (
     ALIF,
@@ -46,6 +47,7 @@ __all__ = [
     "TimeFlatten",
     "backend",
     "data",
+    "empty_cache",
     "exact",
     "last_backend",
     "layers",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from rheobase.fuse import build, cpu
+from rheobase.fuse import build, cpu, pool
 from rheobase.fuse.layout import Layout, walk
 from rheobase.fuse.step import Coefficient, coefficient_shape, compute_dtype
 from rheobase.fuse.trace import Program
@@ -50,7 +50,7 @@ class Plan:
     dtype: torch.dtype
     sizes: list[int]
     many: bool
-    dense: bool
+    small: bool
     swap: tuple[int, int]
 
 
@@ -67,9 +67,8 @@ def plan(x: Tensor, ordered: bool) -> Plan:
         stream = int(x.numel() * x.element_size() >= STREAM_FROM)
         sizes = [x.shape[0], layout.rows, layout.length, width, stream]
         many = x.numel() >= PARALLEL_FROM
-        found = _plans[key] = Plan(
-            layout, width, blocks, compute_dtype(x.dtype), sizes, many, x.is_contiguous(), layout.swap(x)
-        )
+        small = x.is_contiguous() and x.numel() * x.element_size() < pool.LEAST
+        found = _plans[key] = Plan(layout, width, blocks, compute_dtype(x.dtype), sizes, many, small, layout.swap(x))
     return found
 
 
@@ -79,13 +78,22 @@ class Call:
     __slots__ = ("clock", "dtype", "layout", "plan", "program", "uniform", "walked", "x")
 
     def __init__(self, program: Program, x: Tensor, clock: tuple[int, int], uniform: Tensor | None):
-        x = x.resolve_neg() if x.is_neg() else x  # of a conjugate's imaginary part, memory holds the opposite
+        if x.is_neg():  # of a conjugate's imaginary part, memory holds the opposite
+            x = x.resolve_neg()
         self.program, self.x, self.clock, self.uniform = program, x, clock, uniform
-        self.plan = plan(x, program.step.random and uniform is None)
-        self.layout, self.dtype = self.plan.layout, self.plan.dtype
-        self.walked = x.contiguous() if self.layout.copied else x
+        self.plan = found = plan(x, program.step.random and uniform is None)
+        self.layout, self.dtype = found.layout, found.dtype
+        self.walked = x.contiguous() if found.layout.copied else x
         if uniform is not None:
             self.uniform = self.layout.place(uniform, x, self.dtype, True)
+
+    def empty(self, dtype: torch.dtype, time: bool) -> Tensor:
+        """An uninitialised output of x's shape (time=False: of one step), laid out as the kernels write it."""
+        if self.plan.small and time and dtype == self.x.dtype:
+            return torch.empty_like(self.x)
+        if self.x.device.type != "cpu":
+            return self.layout.empty(self.x, dtype, time)
+        return pool.empty(self.x.shape if time else self.x.shape[1:], self.layout.strides(self.x, time), dtype)
 
     def common(self) -> list[int]:
         """The arguments named in cpu.COMMON, and `uniform`."""
@@ -138,16 +146,16 @@ class Call:
 
     def states(self, values: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Initial states as the kernel reads them."""
-        return [None if v is None else self.layout.place(v.detach(), self.x, self.dtype, False) for v in values]
+        return [v if v is None else self.layout.place(v.detach(), self.x, self.dtype, False) for v in values]
 
     def forward(
         self, states: Sequence[Tensor | None], coefficients: Sequence[Coefficient], final: bool
     ) -> tuple[Tensor, list[Tensor]]:
         """Spikes, and the final states if `final`."""
-        spikes = torch.empty_like(self.x) if self.plan.dense else self.layout.empty(self.x, self.x.dtype, True)
+        spikes = torch.empty_like(self.x) if self.plan.small else self.empty(self.x.dtype, True)
         first = self.states(states)
-        last = [self.layout.empty(self.x, self.dtype, False) for _ in first] if final else []
-        if spikes.numel():
+        last = [self.empty(self.dtype, False) for _ in first] if final else []
+        if self.plan.blocks and self.plan.sizes[0]:
             self.launch_forward(coefficients, spikes, first, last)
         else:
             for target, source in zip(last, first, strict=False):
@@ -166,8 +174,11 @@ class Call:
         found = None if key is None else self.program.prepared.get(key)
         function, packed, _alive = found or self._prepare(values, key)
         packed = packed[:]
-        packed[THREADS], packed[CLOCK], packed[KEY] = self.threads(), *self.clock
-        packed[X], packed[UNIFORM], packed[SPIKES] = self.walked.data_ptr(), _pointer(self.uniform), spikes.data_ptr()
+        packed[X], packed[SPIKES] = self.walked.data_ptr(), spikes.data_ptr()
+        if self.plan.many:
+            packed[THREADS] = torch.get_num_threads()
+        if self.program.step.random:
+            packed[CLOCK], packed[KEY], packed[UNIFORM] = *self.clock, _pointer(self.uniform)
         place = len(packed) - 2 * len(first)
         for k, value in enumerate(first):
             if value is not None:
@@ -204,10 +215,10 @@ class Call:
         cot_states: Sequence[Tensor | None],
     ) -> tuple[Tensor, list[Tensor | None], list[Tensor | None]]:
         """Gradients to x, to the states that were given, and to the coefficients that want one."""
-        grad_x = self.layout.empty(self.x, self.x.dtype, True)
+        grad_x = self.empty(self.x.dtype, True)
         cot = torch.zeros_like(grad_x) if cot_s is None else self.layout.place(cot_s, self.x, self.x.dtype, True)
         first, cots = self.states(states), self.states(cot_states)
-        grads = [None if v is None else self.layout.empty(self.x, self.dtype, False) for v in first]
+        grads = [None if v is None else self.empty(self.dtype, False) for v in first]
         arguments, kinds, _alive = self.coefficients(coefficients)
         wanted = [k for k, kind in enumerate(kinds) if kind.wanted]
         timed = any(kinds[k].timed for k in wanted)
@@ -242,7 +253,7 @@ class Call:
         """Where a kernel adds up the gradient of a coefficient per element."""
         if not kind.spread:
             return None
-        buffer = self.layout.empty(self.x, self.dtype, kind.timed)
+        buffer = self.empty(self.dtype, kind.timed)
         return buffer if self.x.numel() else buffer.zero_()
 
     def _gradient(self, value: Tensor, kind: cpu.Kind, partial: Tensor, sums: Tensor | None) -> Tensor:

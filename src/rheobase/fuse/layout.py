@@ -30,16 +30,17 @@ class Layout:
         shape = x.shape if time else x.shape[1:]
         if self.order is None:
             return torch.empty(shape, dtype=dtype, device=x.device)
-        return torch.empty_strided(shape, self._strides(x, time), dtype=dtype, device=x.device)
+        return torch.empty_strided(shape, self.strides(x, time), dtype=dtype, device=x.device)
 
     def place(self, value: Tensor, x: Tensor, dtype: torch.dtype, time: bool) -> Tensor:
         """`value` in this order and type; a copy only where it is not already so."""
-        there = value.is_contiguous() if self.order is None else value.stride() == self._strides(x, time)
+        there = value.is_contiguous() if self.order is None else value.stride() == self.strides(x, time)
         if there and value.dtype == dtype and not value.is_neg():
             return value
         return self.empty(x, dtype, time).copy_(value)
 
-    def _strides(self, x: Tensor, time: bool) -> tuple[int, ...]:
+    def strides(self, x: Tensor, time: bool) -> tuple[int, ...]:
+        """The strides of such an output."""
         sizes, strides, size = x.shape[1:], [0] * (x.dim() - 1), 1
         for d in reversed(self.order or range(x.dim() - 1)):
             strides[d] = size

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rheobase.fuse import build
+from rheobase.fuse import build, pool
 from rheobase.fuse.operator import intercepted
 
 ONE = {torch.float32: 0x3F800000, torch.bfloat16: 0x3F80, torch.float16: 0x3C00, torch.float64: 0x3FF0000000000000}
@@ -108,10 +108,11 @@ def unpack(saved: Tensor | Packed) -> Tensor:
     """What `pack` was given."""
     if isinstance(saved, Tensor):
         return saved
-    out = torch.empty_strided(saved.shape, saved.stride, dtype=saved.dtype, device=saved.bits.device)
-    if out.device.type == "cpu" and build.compiler():
+    if saved.bits.device.type == "cpu" and build.compiler():
+        out = pool.empty(saved.shape, saved.stride, saved.dtype)
         _call("unpack", out, saved.bits.data_ptr(), out.data_ptr())
         return out
+    out = torch.empty_strided(saved.shape, saved.stride, dtype=saved.dtype, device=saved.bits.device)
     places = torch.arange(8, device=out.device, dtype=torch.uint8)
     bits = (saved.bits[:, None] >> places) & 1
     flat = out.as_strided((out.numel(),), (1,))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from rheobase.fuse import build, cpu, recurrent, recurrent_backward
+from rheobase.fuse import build, cpu, pool, recurrent, recurrent_backward
 from rheobase.fuse.launch import Call
 from rheobase.fuse.products import padded
 from rheobase.fuse.step import Coefficient, compute_dtype
@@ -132,7 +132,7 @@ class Loop:
         self, weight: Tensor, before: Tensor | None, states: Sequence, coefficients: Sequence[Coefficient], keep: bool
     ) -> tuple[Tensor, list[Tensor]]:
         """Spikes and final states; with `keep` also what the backward pass needs. Lets go of x."""
-        shape, spikes = self.x.shape[1:], torch.empty_like(self.x)
+        shape, spikes = self.x.shape[1:], pool.dense(self.x.shape, self.x.dtype)
         first = [self._dense(v) for v in states]
         last = [torch.empty(shape, dtype=self.dtype) for _ in first]
         if not spikes.numel():
@@ -141,8 +141,8 @@ class Loop:
             return spikes, last
         self.bits = torch.empty((self.steps, self.batch, -(-self.n // 64)), dtype=torch.int64)
         if keep:
-            self.currents = torch.empty(self.x.shape, dtype=self.dtype)
-            self.marks = torch.empty((-(-self.steps // CHUNK), len(first), *shape), dtype=self.dtype)
+            self.currents = pool.dense(self.x.shape, self.dtype)
+            self.marks = pool.dense((-(-self.steps // CHUNK), len(first), *shape), self.dtype)
         before = self._dense(before)
         common, _alive = self._common(weight, before)
         arguments, kinds, _numbers = self.call.coefficients(coefficients)
@@ -199,7 +199,7 @@ class Loop:
         """Where the kernel writes the gradient of x."""
         if once and self.currents is not None and self.dtype == self.x.dtype:
             return self.currents
-        return torch.empty(self.x.shape, dtype=self.x.dtype)
+        return pool.dense(self.x.shape, self.x.dtype)
 
     def _sums(self, kind: cpu.Kind) -> Tensor | None:
         """Sums per group of blocks, in float64, of a coefficient's gradient."""

@@ -324,6 +324,8 @@ class Neuron(nn.Module, metaclass=_Definition):
     def _sliced(self, x: Tensor, clock: tuple[int, int]) -> list[Coefficient]:
         """The coefficients by position, timed ones cut to the steps of this call."""
         values = self.coefficients()
+        if not self.timed:
+            return list(values.values())
         for name in self.timed:
             steps = values[name].shape[0]  # type: ignore[union-attr]
             end = clock[0] + x.shape[0]
