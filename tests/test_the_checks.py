@@ -201,13 +201,13 @@ SOURCES = [
     ("a checkpoint too late", rb.LIF, layouts.long, "marks + ((c + 1)", "marks + ((chunks - 1)"),
     ("a checkpoint not reloaded", rb.LIF, layouts.long, "memcpy(v_0, marks + (c *", "memcpy(v_0, marks + (0 *"),
     ("one step too few in a chunk", rb.LIF, layouts.long, "t < (c + 1) * 256", "t < (c + 1) * 256 - 1"),
-    ("a coefficient's gradient dropped", rb.PLIF, agreement.dyadic, "sum += (double)q_0[i]", "sum += 0"),
+    ("a coefficient's gradient dropped", rb.PLIF, agreement.dyadic, "sum += (double)lanes[i]", "sum += 0"),
     ("a gradient summed over one step", rb.PLIF, agreement.dyadic, "q_0[i] +=", "q_0[i] ="),
     ("the last block left out", rb.LIF, layouts.wide, "b < blocks; b++) {", "b < blocks - (blocks > 1); b++) {"),
     ("random numbers one step late", rb.ProbLIF, contract.resumed, "(clock + t) % 4", "t % 4"),
     ("random numbers by memory order", rb.ProbLIF, layouts.strided, "if (P > 1) reorder", "if (0) reorder"),
     ("denormals left flushed", rb.LIF, layouts.denormals, "flush_back(mode);", ""),
-    ("a sum that depends on threads", rb.PLIF, layouts.thread_count, "row[0] += row[b]", "row[0] += row[b] * threads"),
+    ("a sum that depends on threads", rb.PLIF, layouts.thread_count, ", blocks);", ", blocks - (a[5] > 1));"),
 ]
 
 

@@ -28,9 +28,10 @@ def generated(name: str) -> str:
 
 
 def own(source: str) -> str:
-    """A kernel's title and function."""
+    """A kernel's title and its two functions."""
     title, rest = source.split("\n", 1)
-    return title + "\nvoid " + rest.rpartition("\nvoid ")[2]
+    start = "\nstatic void " + ("forward" if ", forward," in title else "backward") + "_blocks("
+    return title + start + rest.partition(start)[2]
 
 
 @pytest.mark.parametrize("name", FUSED)

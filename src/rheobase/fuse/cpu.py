@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rheobase.fuse.cprint import Stages, prelude, staged
@@ -185,12 +186,11 @@ class _Code:
         return self.loops(staged(self.program.forward, outputs, inputs, stores, keep=held))
 
     @staticmethod
-    def loops(stages: Stages, clause: str = "") -> list[str]:
-        """One loop over the lanes per stage; `clause` is OpenMP's for the last one."""
+    def loops(stages: Stages) -> list[str]:
+        """One loop over the lanes per stage."""
         lines = [f"{array}[{APART}] __attribute__((aligned(64)));" for array in stages.arrays]
-        for place, stage in enumerate(stages.loops, 1):
-            lines.append("#pragma omp simd" + (clause if place == len(stages.loops) else ""))
-            lines += [f"{LANES} {{", *_indent(stage), "}"]
+        for stage in stages.loops:
+            lines += ["#pragma omp simd", f"{LANES} {{", *_indent(stage), "}"]
         return lines
 
 
@@ -221,8 +221,7 @@ def forward_source(program: Program, variant: Variant) -> str:
     ]
     arrays = [f"F v_{k}[{APART}] __attribute__((aligned(64)));" for k, _ in states] + code.lanes()
     inner = [*code.block(), *load, "for (int64_t t = 0; t < steps; t++) {", *_indent(step), "}", *keep]
-    before = ["huge(s, steps * total * (int64_t)sizeof(S));"]
-    return _kernel("forward", program, variant, [*code.common(), *pointers, *before], arrays, inner)
+    return _kernel("forward", code, "s", [*code.common(), *pointers], arrays, inner)
 
 
 def backward_outputs(program: Program, variant: Variant) -> list[str]:
@@ -245,7 +244,8 @@ def backward_source(program: Program, variant: Variant) -> str:
     states, count = list(enumerate(program.step.states)), len(program.step.states)
     wanted = [(k, name, kind) for k, (name, kind) in enumerate(code.coefficients) if kind.wanted]
     pointers = ["const S *cot = (const S *)" + code.arg("cot:spikes") + ";", f"S *grad_x = (S *){code.arg('grad:x')};"]
-    span = "steps" if any(kind.timed for _, _, kind in wanted) else "1"
+    timed = any(kind.timed for _, _, kind in wanted)
+    span = "steps" if timed else "1"
     pointers += [f"double *partial = (double *){code.arg('partial')};", f"const int64_t span = {span};"]
     for k, name in states:
         pointers += [f"const F *first_{k} = (const F *){code.arg(f'first:{name}')};"]
@@ -253,7 +253,8 @@ def backward_source(program: Program, variant: Variant) -> str:
         pointers += [f"F *grad_{k} = (F *){code.arg(f'grad:{name}')};"]
     pointers += [f"F *sum_{k} = (F *){code.arg(f'grad:{name}')};" for k, name, kind in wanted if kind.spread]
     arrays = [f"F {side}_{k}[{APART}] __attribute__((aligned(64)));" for k, _ in states for side in "vg"] + code.lanes()
-    arrays += [f"F q_{k}[{APART}] __attribute__((aligned(64)));" for k, _, kind in wanted if not kind.timed]
+    sums = [k for k, _, kind in wanted if not (kind.spread and kind.timed)]
+    arrays += [f"F q_{k}[{APART}] __attribute__((aligned(64)));" for k in sums]
     chunk, rows = code.chunk, len(code.kept)
     arrays += [
         "const int64_t pitch = width + 16;",
@@ -263,19 +264,19 @@ def backward_source(program: Program, variant: Variant) -> str:
         f"F *marks = scratch + most * {rows} * pitch;",
     ]
     inner = [*code.block(), *_backward_block(code, wanted)]
-    before = ["huge(grad_x, steps * total * (int64_t)sizeof(S));"]
-    lines = [*code.common(), *pointers, *before]
-    return _kernel("backward", program, variant, lines, arrays, inner, after=["free(scratch);"], end=_reduce(wanted))
+    lines, end = [*code.common(), *pointers], _reduce(code, wanted, timed)
+    return _kernel("backward", code, "grad:x", lines, arrays, inner, after=["free(scratch);"], end=end)
 
 
-def _reduce(wanted: list) -> list[str]:
+def _reduce(code: _Code, wanted: list, timed: bool) -> list[str]:
     """Sum over blocks in float64 and in order, whatever the number of threads; results lie at the front of each row."""
-    lines = []
-    for place, (_, _, kind) in enumerate(wanted):
-        if not kind.spread:
-            lines += [f"for (int64_t t = 0; t < {'span' if kind.timed else '1'}; t++) {{"]
-            lines += [f"  double *row = partial + ({place} * span + t) * blocks;"]
-            lines += ["  for (int64_t b = 1; b < blocks; b++) row[0] += row[b];", "}"]
+    steps, rows, length, width = (code.arg(name) for name in ("steps", "rows", "length", "width"))
+    span = steps if timed else "1"
+    single = [(place, kind) for place, (_, _, kind) in enumerate(wanted) if not kind.spread]
+    lines = [f"const int64_t blocks = {rows} * (({length} + {width} - 1) / {width});"] if single else []
+    for place, kind in single:
+        first = f"(double *){code.arg('partial')} + {place} * {span} * blocks"
+        lines.append(f"add_up({first}, {span if kind.timed else '1'}, blocks);")
     return lines
 
 
@@ -319,9 +320,7 @@ def _backward_block(code: _Code, wanted: list) -> list[str]:
         if kind.spread and not kind.timed:
             lines.append(f"memcpy(sum_{k} + m, q_{k}, (size_t)n * sizeof(F));")
         elif not kind.timed:
-            lines.append(
-                f"{{ double sum = 0; {LANES} sum += (double)q_{k}[i]; partial[{place} * span * blocks + b] = sum; }}"
-            )
+            lines.append(f"partial[{place} * span * blocks + b] = sum_of(q_{k}, n);")
     return lines
 
 
@@ -336,17 +335,15 @@ def _backward_step(code: _Code, wanted: list) -> list[str]:
         if kind.spread and kind.timed:
             stores[f"grad:{name}"] = f"sum_{k}[t * total + m + i] = {{}};"
         elif kind.timed:
-            stores[f"grad:{name}"] = f"add_{k} += (double){{}};"
-            sums.append(f"partial[({place} * span + t) * blocks + b] = add_{k};")
+            stores[f"grad:{name}"] = f"q_{k}[i] = {{}};"
+            sums.append(f"partial[({place} * span + t) * blocks + b] = sum_of(q_{k}, n);")
         else:
             stores[f"grad:{name}"] = f"q_{k}[i] += {{}};"
-    timed = [k for k, _, kind in wanted if kind.timed and not kind.spread]
     given = {n: f"held[{k} * pitch + i]" for k, (_, n) in enumerate(code.kept)}
     outputs = backward_outputs(code.program, code.variant)
     graph = code.program.backward
     needed = {graph.nodes[n].args[0] for n in graph.needed(outputs, given) if graph.nodes[n].op == "input"}
-    clause = " reduction(+:" + ",".join(f"add_{k}" for k in timed) + ")" if timed else ""
-    loops = code.loops(staged(code.program.backward, outputs, inputs, stores, given), clause)
+    loops = code.loops(staged(code.program.backward, outputs, inputs, stores, given))
     return [
         f"const F *RESTRICT held = scratch + (t - t0) * {len(given)} * pitch;",
         "const S *RESTRICT xt = xb + t * x_step;",
@@ -357,7 +354,6 @@ def _backward_step(code: _Code, wanted: list) -> list[str]:
         "  if (!stream && steps >= 16) fetch_to_write(gt - 2 * total, n);",
         "}",
         *code.at_step(draws="uniform" in needed),
-        *(f"double add_{k} = 0;" for k in timed),
         *loops,
         "if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));",
         *sums,
@@ -365,25 +361,45 @@ def _backward_step(code: _Code, wanted: list) -> list[str]:
 
 
 def _kernel(
-    name: str, program: Program, variant: Variant, before: list, arrays: list, block: list, after=(), end=()
+    name: str,
+    code: _Code,
+    output: str,
+    before: list,
+    arrays: list,
+    block: list,
+    after: Sequence = (),
+    end: Sequence = (),
 ) -> str:
-    """The frame of both kernels: arguments, threads, blocks."""
+    """The frame of both kernels: what one thread does, and threads to do it.
+
+    One thread goes without OpenMP, whose start takes .7 µs, longer than the work of a small call.
+    """
+    program, variant = code.program, code.variant
     lines = [
         *before,
-        "#pragma omp parallel num_threads(threads) if (threads > 1)",
-        "{",
-        *_indent(["const uint64_t mode = flush_on();", *arrays, "#pragma omp for schedule(static)"]),
-        "  for (int64_t b = 0; b < blocks; b++) {",
-        *_indent(_indent(block)),
-        "  }",
-        *_indent([*after, "flush_back(mode);"]),
+        "const uint64_t mode = flush_on();",
+        *arrays,
+        "#pragma omp for schedule(static)",
+        "for (int64_t b = 0; b < blocks; b++) {",
+        *_indent(block),
         "}",
+        *after,
+        "flush_back(mode);",
+    ]
+    size = " * ".join(code.arg(part) for part in ("steps", "rows", "length"))
+    frame = [
+        f"huge((void *){code.arg(output)}, {size} * (int64_t)sizeof(S));",
+        f"if ({code.arg('threads')} > 1) {{",
+        f"  #pragma omp parallel num_threads({code.arg('threads')})",
+        f"  {name}_blocks(a);",
+        f"}} else {name}_blocks(a);",
         *end,
     ]
     draws = PHILOX if variant.drawn else ""
     title = f"/* {program.step.name}, {name}, {variant.dtype} */\n"
     head = title + prelude(variant.dtype) + SUPPORT + draws
-    return head + f"\nvoid {name}(const int64_t *a) {{\n" + "\n".join(_indent(lines)) + "\n}\n"
+    parts = [f"static void {name}_blocks(const int64_t *a)", *lines], [f"void {name}(const int64_t *a)", *frame]
+    return head + "".join(f"\n{first} {{\n" + "\n".join(_indent(rest)) + "\n}\n" for first, *rest in parts)
 
 
 def _load(lanes: str, pointer: str) -> str:

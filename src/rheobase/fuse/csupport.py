@@ -59,6 +59,20 @@ static inline void fetch_to_write(const S *row, int64_t n) {
   for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof(S)) __builtin_prefetch(row + i, 1);
 }
 
+/* The sum over lanes; apart from their work, because doubles mixed into it would halve the vectors of everything. */
+static inline double sum_of(const F *RESTRICT lanes, int64_t n) {
+  double sum = 0;
+  #pragma omp simd reduction(+:sum)
+  for (int64_t i = 0; i < n; i++) sum += (double)lanes[i];
+  return sum;
+}
+
+/* The sum of each row of partial sums, into its first place. */
+static inline void add_up(double *row, int64_t rows, int64_t blocks) {
+  for (const double *end = row + rows * blocks; row < end; row += blocks)
+    for (int64_t b = 1; b < blocks; b++) row[0] += row[b];
+}
+
 /* Lane i of a block that starts at element m gets entry ((m + i) / inner) % size. */
 static void spread(F *RESTRICT out, const F *RESTRICT from, int64_t m, int64_t n, int64_t inner, int64_t size) {
   int64_t i = 0, entry = (m / inner) % size, left = inner - m % inner;
