@@ -98,9 +98,9 @@ def _rows(accuracies: dict[str, list[float]]) -> tuple[dict[str, tuple[float, fl
 
 
 def _print(title: str, found: dict[str, dict[int, dict[str, Any]]], verdicts: list) -> None:
-    table = Table(title=f"{title}: mean ± standard deviation over seeds", title_justify="left", box=None)
-    for heading in ("variant", "seeds", "test accuracy %", "test loss", "firing rate", "samples/s"):
-        table.add_column(heading, justify="left" if heading == "variant" else "right")
+    table = Table(title=f"{title}: test set, mean ± standard deviation over seeds", title_justify="left", box=None)
+    for heading in ("variant", "seeds", "accuracy %", "loss", "firing rate", "samples/s"):
+        table.add_column(heading, justify="left" if heading == "variant" else "right", no_wrap=True)
     for label, records in found.items():
         table.add_row(label, str(len(records)), *_cells(list(records.values())))
     terminal.console.print(table)
@@ -118,7 +118,7 @@ def _cells(records: list[dict[str, Any]]) -> list[str]:
         [100 * test["accuracy"] for test in tests],
         *([test[k] for test in tests] for k in ("loss", "firing_rate")),
     ]
-    shown = [_spread(values, digits) for values, digits in zip(columns, (2, 3, 4), strict=True)]
+    shown = [_spread(values, digits) for values, digits in zip(columns, (2, 3, 3), strict=True)]
     return [*shown, f"{mean(speeds):.0f}"]
 
 
