@@ -103,3 +103,20 @@ def test_the_figure_of_a_study_shows_its_records(tmp_path, monkeypatch, capsys, 
         assert numbers["62.0"] == (1, 4), "alpha to the right, beta upwards"
     assert cli.main([*arguments[:2], "--results", str(tmp_path / "none"), "--figure", "x.png"]) == 1
     assert "Add --train" in capsys.readouterr().err
+
+
+def test_a_network_without_spikes_shows_no_firing_rate(tmp_path, capsys):
+    from rheobase import cli
+
+    study = studies.study("cifar10-part")
+    for label, rate in (("lif", 0.245), ("relu", None)):
+        for seed in (0, 1):
+            score = {"accuracy": 0.62, "loss": 1.0, "firing_rate": rate}
+            content = {"config": study.configured(label, seed).as_dict(), "test": score}
+            record.write(
+                path_of(tmp_path / "cifar10-part", label, seed), {**content, "epochs": [{"samples_per_second": 1.0}]}
+            )
+    assert cli.main(["study", "cifar10-part", "--seeds", "0,1", "--results", str(tmp_path)]) == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if "62.00" in line]
+    rates = {label: "0.245" in line for line in shown for label in ("lif", "relu") if label in line.split()}
+    assert rates == {"lif": True, "relu": False}, shown

@@ -118,7 +118,10 @@ def _cells(records: list[dict[str, Any]]) -> list[str]:
         [100 * test["accuracy"] for test in tests],
         *([test[k] for test in tests] for k in ("loss", "firing_rate")),
     ]
-    shown = [_spread(values, digits) for values, digits in zip(columns, (2, 3, 3), strict=True)]
+    shown = [
+        "" if None in values else _spread(values, digits)  # a network of ReLU has no firing rate
+        for values, digits in zip(columns, (2, 3, 3), strict=True)
+    ]
     return [*shown, f"{mean(speeds):.0f}"]
 
 
