@@ -42,7 +42,10 @@ class Variant(NamedTuple):
     drawn: bool = False
 
 
-AHEAD = "fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);"  # past the last step: of the next block
+AHEAD = (  # past the last step: of the next block, or of the one after it where a block is one step
+    "fetch(t + 2 < steps ? xb + (t + 2) * x_step : "
+    "steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);"
+)
 LANES = "for (int64_t i = 0; i < n; i++)"
 
 # What every kernel is handed, in order, as 64-bit integers; pointers among them. Python packs them by these names.
@@ -270,14 +273,13 @@ def backward_source(program: Program, variant: Variant) -> str:
 
 def _reduce(code: _Code, wanted: list, timed: bool) -> list[str]:
     """Sum over blocks in float64 and in order, whatever the number of threads; results lie at the front of each row."""
-    steps, rows, length, width = (code.arg(name) for name in ("steps", "rows", "length", "width"))
+    steps, partial = code.arg("steps"), code.arg("partial")
     span = steps if timed else "1"
-    single = [(place, kind) for place, (_, _, kind) in enumerate(wanted) if not kind.spread]
-    lines = [f"const int64_t blocks = {rows} * (({length} + {width} - 1) / {width});"] if single else []
-    for place, kind in single:
-        first = f"(double *){code.arg('partial')} + {place} * {span} * blocks"
-        lines.append(f"add_up({first}, {span if kind.timed else '1'}, blocks);")
-    return lines
+    return [
+        f"add_up((double *){partial} + {place} * {span} * blocks, {span if kind.timed else '1'}, blocks);"
+        for place, (_, _, kind) in enumerate(wanted)
+        if not kind.spread
+    ]
 
 
 def _backward_block(code: _Code, wanted: list) -> list[str]:
@@ -372,33 +374,43 @@ def _kernel(
 ) -> str:
     """The frame of both kernels: what one thread does, and threads to do it.
 
-    One thread goes without OpenMP, whose start takes .7 µs, longer than the work of a small call.
+    Every thread has a share of the blocks and takes pieces of it; then it takes what is left of the others' shares, so
+    that none waits for a thread that the system holds up. One thread goes without OpenMP, whose start takes .7 µs,
+    longer than the work of a small call.
     """
     program, variant = code.program, code.variant
     lines = [
         *before,
         "const uint64_t mode = flush_on();",
         *arrays,
-        "#pragma omp for schedule(static)",
-        "for (int64_t b = 0; b < blocks; b++) {",
-        *_indent(block),
+        "const int64_t piece = blocks / (PIECES * threads) + 1;",
+        "for (int64_t turn = 0; turn < threads; turn++) {",
+        "  const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);",
+        "  for (int64_t b0; (b0 = take(next + LINE * share, piece)) < end;)",
+        "    for (int64_t b = b0; b < end && b < b0 + piece; b++) {",
+        *_indent(_indent(_indent(block))),
+        "    }",
         "}",
         *after,
         "flush_back(mode);",
     ]
-    size = " * ".join(code.arg(part) for part in ("steps", "rows", "length"))
+    steps, rows, length, width, threads = (code.arg(part) for part in ("steps", "rows", "length", "width", "threads"))
     frame = [
-        f"huge((void *){code.arg(output)}, {size} * (int64_t)sizeof(S));",
-        f"if ({code.arg('threads')} > 1) {{",
-        f"  #pragma omp parallel num_threads({code.arg('threads')})",
-        f"  {name}_blocks(a);",
-        f"}} else {name}_blocks(a);",
+        f"const int64_t threads = {threads}, blocks = {rows} * (({length} + {width} - 1) / {width});",
+        "int64_t next[LINE * threads];",
+        "for (int64_t k = 0; k < threads; k++) next[LINE * k] = share_of(blocks, k, threads);",
+        f"huge((void *){code.arg(output)}, {steps} * {rows} * {length} * (int64_t)sizeof(S));",
+        "if (threads > 1) {",
+        "  #pragma omp parallel num_threads(threads)",
+        f"  {name}_blocks(a, next, omp_get_thread_num());",
+        f"}} else {name}_blocks(a, next, 0);",
         *end,
     ]
     draws = PHILOX if variant.drawn else ""
     title = f"/* {program.step.name}, {name}, {variant.dtype} */\n"
     head = title + prelude(variant.dtype) + SUPPORT + draws
-    parts = [f"static void {name}_blocks(const int64_t *a)", *lines], [f"void {name}(const int64_t *a)", *frame]
+    one = f"static void {name}_blocks(const int64_t *a, int64_t *next, int64_t me)"
+    parts = [one, *lines], [f"void {name}(const int64_t *a)", *frame]
     return head + "".join(f"\n{first} {{\n" + "\n".join(_indent(rest)) + "\n}\n" for first, *rest in parts)
 
 

@@ -59,6 +59,12 @@ static inline void fetch_to_write(const S *row, int64_t n) {
   for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof(S)) __builtin_prefetch(row + i, 1);
 }
 
+/* Share k of n of the blocks begins at share_of(blocks, k, n); the counters of shares lie a cache LINE apart. */
+#define PIECES 16
+#define LINE 8
+static inline int64_t share_of(int64_t blocks, int64_t k, int64_t n) { return blocks * k / n; }
+static inline int64_t take(int64_t *next, int64_t count) { return __atomic_fetch_add(next, count, __ATOMIC_RELAXED); }
+
 /* The sum over lanes; apart from their work, because doubles mixed into it would halve the vectors of everything. */
 static inline double sum_of(const F *RESTRICT lanes, int64_t n) {
   double sum = 0;

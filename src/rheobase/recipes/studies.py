@@ -78,7 +78,7 @@ def cifar10_part_quick() -> Study:
 
 
 def cifar10_part() -> Study:
-    """CLIF tables 1 and figure 4, ILIF table 2, DA-LIF's ablations of IV-D, in small; beside them the network of ReLU."""
+    """CLIF tables 1 and figure 4, ILIF table 2, DA-LIF's ablations of IV-D, in small, and the network of ReLU."""
     variants = {**NEURONS, "relu": {"neuron": "relu", "steps": 1}}
     return Study("Part of CIFAR-10, VGG-11 (width 1/8), T=4, 12 epochs", small("study/cifar10-part"), variants, CLAIMS)
 

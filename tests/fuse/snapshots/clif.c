@@ -1,5 +1,5 @@
 /* CLIF, forward, float32 */
-static void forward_blocks(const int64_t *a) {
+static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   const int64_t steps = a[0];
   const int64_t rows = a[1];
   const int64_t length = a[2];
@@ -26,74 +26,81 @@ static void forward_blocks(const int64_t *a) {
   F v_0[336] __attribute__((aligned(64)));
   F v_1[336] __attribute__((aligned(64)));
   S out[336] __attribute__((aligned(64)));
-  #pragma omp for schedule(static)
-  for (int64_t b = 0; b < blocks; b++) {
-    const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
-    const int64_t n = length - from < width ? length - from : width;
-    const S *xb = x + row * x_row + from;
-    if (first_0) memcpy(v_0, first_0 + m, (size_t)n * sizeof(F)); else memset(v_0, 0, (size_t)n * sizeof(F));
-    if (first_1) memcpy(v_1, first_1 + m, (size_t)n * sizeof(F)); else memset(v_1, 0, (size_t)n * sizeof(F));
-    for (int64_t t = 0; t < steps; t++) {
-      const S *RESTRICT xt = xb + t * x_step;
-      S *RESTRICT st = stream ? out : s + t * total + m;
-      fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
-      if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
-      F k7[336] __attribute__((aligned(64)));
-      F k10[336] __attribute__((aligned(64)));
-      F k17[336] __attribute__((aligned(64)));
-      #pragma omp simd
-      for (int64_t i = 0; i < n; i++) {
-        const F n0 = LOAD(xt[i]);
-        const F n1 = v_0[i];
-        const F n2 = v_1[i];
-        const F n3 = c_0;
-        const F n4 = c_1;
-        const F n5 = c_2;
-        const F n6 = n3 * n1;
-        const F n7 = n6 + n0;
-        const F n8 = n7 - n5;
-        const int n9 = n8 >= (F)(0.0);
-        const F n10 = n9 ? (F)1 : (F)0;
-        const F n14 = n4 * n7;
-        const F n15 = rb_sigmoid(n14);
-        const F n16 = n2 * n15;
-        const F n17 = n16 + n10;
-        k7[i] = n7;
-        k10[i] = n10;
-        k17[i] = n17;
+  const int64_t piece = blocks / (PIECES * threads) + 1;
+  for (int64_t turn = 0; turn < threads; turn++) {
+    const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
+    for (int64_t b0; (b0 = take(next + LINE * share, piece)) < end;)
+      for (int64_t b = b0; b < end && b < b0 + piece; b++) {
+        const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
+        const int64_t n = length - from < width ? length - from : width;
+        const S *xb = x + row * x_row + from;
+        if (first_0) memcpy(v_0, first_0 + m, (size_t)n * sizeof(F)); else memset(v_0, 0, (size_t)n * sizeof(F));
+        if (first_1) memcpy(v_1, first_1 + m, (size_t)n * sizeof(F)); else memset(v_1, 0, (size_t)n * sizeof(F));
+        for (int64_t t = 0; t < steps; t++) {
+          const S *RESTRICT xt = xb + t * x_step;
+          S *RESTRICT st = stream ? out : s + t * total + m;
+          fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
+          if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
+          F k7[336] __attribute__((aligned(64)));
+          F k10[336] __attribute__((aligned(64)));
+          F k17[336] __attribute__((aligned(64)));
+          #pragma omp simd
+          for (int64_t i = 0; i < n; i++) {
+            const F n0 = LOAD(xt[i]);
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
+            const F n3 = c_0;
+            const F n4 = c_1;
+            const F n5 = c_2;
+            const F n6 = n3 * n1;
+            const F n7 = n6 + n0;
+            const F n8 = n7 - n5;
+            const int n9 = n8 >= (F)(0.0);
+            const F n10 = n9 ? (F)1 : (F)0;
+            const F n14 = n4 * n7;
+            const F n15 = rb_sigmoid(n14);
+            const F n16 = n2 * n15;
+            const F n17 = n16 + n10;
+            k7[i] = n7;
+            k10[i] = n10;
+            k17[i] = n17;
+          }
+          #pragma omp simd
+          for (int64_t i = 0; i < n; i++) {
+            const F n5 = c_2;
+            const F n7 = k7[i];
+            const F n10 = k10[i];
+            const F n17 = k17[i];
+            const F n18 = rb_sigmoid(n17);
+            const F n19 = n5 + n18;
+            const F n20 = n10 * n19;
+            const F n21 = n7 - n20;
+            st[i] = STORE(n10);
+            v_0[i] = n21;
+            v_1[i] = n17;
+          }
+          if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
+        }
+        if (last_0) memcpy(last_0 + m, v_0, (size_t)n * sizeof(F));
+        if (last_1) memcpy(last_1 + m, v_1, (size_t)n * sizeof(F));
       }
-      #pragma omp simd
-      for (int64_t i = 0; i < n; i++) {
-        const F n5 = c_2;
-        const F n7 = k7[i];
-        const F n10 = k10[i];
-        const F n17 = k17[i];
-        const F n18 = rb_sigmoid(n17);
-        const F n19 = n5 + n18;
-        const F n20 = n10 * n19;
-        const F n21 = n7 - n20;
-        st[i] = STORE(n10);
-        v_0[i] = n21;
-        v_1[i] = n17;
-      }
-      if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
-    }
-    if (last_0) memcpy(last_0 + m, v_0, (size_t)n * sizeof(F));
-    if (last_1) memcpy(last_1 + m, v_1, (size_t)n * sizeof(F));
   }
   flush_back(mode);
 }
 
 void forward(const int64_t *a) {
+  const int64_t threads = a[5], blocks = a[1] * ((a[2] + a[3] - 1) / a[3]);
+  int64_t next[LINE * threads];
+  for (int64_t k = 0; k < threads; k++) next[LINE * k] = share_of(blocks, k, threads);
   huge((void *)a[14], a[0] * a[1] * a[2] * (int64_t)sizeof(S));
-  if (a[5] > 1) {
-    #pragma omp parallel num_threads(a[5])
-    forward_blocks(a);
-  } else forward_blocks(a);
+  if (threads > 1) {
+    #pragma omp parallel num_threads(threads)
+    forward_blocks(a, next, omp_get_thread_num());
+  } else forward_blocks(a, next, 0);
 }
 
 /* CLIF, backward, float32 */
-static void backward_blocks(const int64_t *a) {
+static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   const int64_t steps = a[0];
   const int64_t rows = a[1];
   const int64_t length = a[2];
@@ -131,186 +138,193 @@ static void backward_blocks(const int64_t *a) {
   const int64_t most = steps < 64 ? steps : 64, chunks = (steps + 63) / 64;
   F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 4 + chunks * 2) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
   F *marks = scratch + most * 4 * pitch;
-  #pragma omp for schedule(static)
-  for (int64_t b = 0; b < blocks; b++) {
-    const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
-    const int64_t n = length - from < width ? length - from : width;
-    const S *xb = x + row * x_row + from;
-    if (cot_0) memcpy(g_0, cot_0 + m, (size_t)n * sizeof(F)); else memset(g_0, 0, (size_t)n * sizeof(F));
-    if (first_0) memcpy(marks + 0 * pitch, first_0 + m, (size_t)n * sizeof(F));
-    else memset(marks + 0 * pitch, 0, (size_t)n * sizeof(F));
-    if (cot_1) memcpy(g_1, cot_1 + m, (size_t)n * sizeof(F)); else memset(g_1, 0, (size_t)n * sizeof(F));
-    if (first_1) memcpy(marks + 1 * pitch, first_1 + m, (size_t)n * sizeof(F));
-    else memset(marks + 1 * pitch, 0, (size_t)n * sizeof(F));
-    for (int64_t c = 0; c + 1 < chunks; c++) {
-      memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
-      memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
-      for (int64_t t = c * 64; t < (c + 1) * 64; t++) {
-        const S *RESTRICT xt = xb + t * x_step;
-        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
-        F k7[336] __attribute__((aligned(64)));
-        F k10[336] __attribute__((aligned(64)));
-        F k17[336] __attribute__((aligned(64)));
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n0 = LOAD(xt[i]);
-          const F n1 = v_0[i];
-          const F n2 = v_1[i];
-          const F n3 = c_0;
-          const F n4 = c_1;
-          const F n5 = c_2;
-          const F n6 = n3 * n1;
-          const F n7 = n6 + n0;
-          const F n8 = n7 - n5;
-          const int n9 = n8 >= (F)(0.0);
-          const F n10 = n9 ? (F)1 : (F)0;
-          const F n14 = n4 * n7;
-          const F n15 = rb_sigmoid(n14);
-          const F n16 = n2 * n15;
-          const F n17 = n16 + n10;
-          k7[i] = n7;
-          k10[i] = n10;
-          k17[i] = n17;
+  const int64_t piece = blocks / (PIECES * threads) + 1;
+  for (int64_t turn = 0; turn < threads; turn++) {
+    const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
+    for (int64_t b0; (b0 = take(next + LINE * share, piece)) < end;)
+      for (int64_t b = b0; b < end && b < b0 + piece; b++) {
+        const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
+        const int64_t n = length - from < width ? length - from : width;
+        const S *xb = x + row * x_row + from;
+        if (cot_0) memcpy(g_0, cot_0 + m, (size_t)n * sizeof(F)); else memset(g_0, 0, (size_t)n * sizeof(F));
+        if (first_0) memcpy(marks + 0 * pitch, first_0 + m, (size_t)n * sizeof(F));
+        else memset(marks + 0 * pitch, 0, (size_t)n * sizeof(F));
+        if (cot_1) memcpy(g_1, cot_1 + m, (size_t)n * sizeof(F)); else memset(g_1, 0, (size_t)n * sizeof(F));
+        if (first_1) memcpy(marks + 1 * pitch, first_1 + m, (size_t)n * sizeof(F));
+        else memset(marks + 1 * pitch, 0, (size_t)n * sizeof(F));
+        for (int64_t c = 0; c + 1 < chunks; c++) {
+          memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
+          memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
+          for (int64_t t = c * 64; t < (c + 1) * 64; t++) {
+            const S *RESTRICT xt = xb + t * x_step;
+            fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
+            F k7[336] __attribute__((aligned(64)));
+            F k10[336] __attribute__((aligned(64)));
+            F k17[336] __attribute__((aligned(64)));
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n0 = LOAD(xt[i]);
+              const F n1 = v_0[i];
+              const F n2 = v_1[i];
+              const F n3 = c_0;
+              const F n4 = c_1;
+              const F n5 = c_2;
+              const F n6 = n3 * n1;
+              const F n7 = n6 + n0;
+              const F n8 = n7 - n5;
+              const int n9 = n8 >= (F)(0.0);
+              const F n10 = n9 ? (F)1 : (F)0;
+              const F n14 = n4 * n7;
+              const F n15 = rb_sigmoid(n14);
+              const F n16 = n2 * n15;
+              const F n17 = n16 + n10;
+              k7[i] = n7;
+              k10[i] = n10;
+              k17[i] = n17;
+            }
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n5 = c_2;
+              const F n7 = k7[i];
+              const F n10 = k10[i];
+              const F n17 = k17[i];
+              const F n18 = rb_sigmoid(n17);
+              const F n19 = n5 + n18;
+              const F n20 = n10 * n19;
+              const F n21 = n7 - n20;
+              v_0[i] = n21;
+              v_1[i] = n17;
+            }
+          }
+          memcpy(marks + ((c + 1) * 2 + 0) * pitch, v_0, (size_t)n * sizeof(F));
+          memcpy(marks + ((c + 1) * 2 + 1) * pitch, v_1, (size_t)n * sizeof(F));
         }
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n5 = c_2;
-          const F n7 = k7[i];
-          const F n10 = k10[i];
-          const F n17 = k17[i];
-          const F n18 = rb_sigmoid(n17);
-          const F n19 = n5 + n18;
-          const F n20 = n10 * n19;
-          const F n21 = n7 - n20;
-          v_0[i] = n21;
-          v_1[i] = n17;
+        for (int64_t c = chunks - 1; c >= 0; c--) {
+          const int64_t t0 = c * 64, t1 = steps < t0 + 64 ? steps : t0 + 64;
+          memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
+          memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
+          for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
+          for (int64_t t = t0; t < t1; t++) {
+            F *RESTRICT held = scratch + (t - t0) * 4 * pitch;
+            const S *RESTRICT xt = xb + t * x_step;
+            fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
+            F k7[336] __attribute__((aligned(64)));
+            F k8[336] __attribute__((aligned(64)));
+            F k10[336] __attribute__((aligned(64)));
+            F k15[336] __attribute__((aligned(64)));
+            F k17[336] __attribute__((aligned(64)));
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n0 = LOAD(xt[i]);
+              const F n1 = v_0[i];
+              const F n2 = v_1[i];
+              const F n3 = c_0;
+              const F n4 = c_1;
+              const F n5 = c_2;
+              const F n6 = n3 * n1;
+              const F n7 = n6 + n0;
+              const F n8 = n7 - n5;
+              const int n9 = n8 >= (F)(0.0);
+              const F n10 = n9 ? (F)1 : (F)0;
+              const F n14 = n4 * n7;
+              const F n15 = rb_sigmoid(n14);
+              const F n16 = n2 * n15;
+              const F n17 = n16 + n10;
+              k7[i] = n7;
+              k8[i] = n8;
+              k10[i] = n10;
+              k15[i] = n15;
+              k17[i] = n17;
+            }
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n2 = v_1[i];
+              const F n5 = c_2;
+              const F n7 = k7[i];
+              const F n8 = k8[i];
+              const F n10 = k10[i];
+              const F n15 = k15[i];
+              const F n17 = k17[i];
+              const F n18 = rb_sigmoid(n17);
+              const F n19 = n5 + n18;
+              const F n20 = n10 * n19;
+              const F n21 = n7 - n20;
+              v_0[i] = n21;
+              v_1[i] = n17;
+              held[0 * pitch + i] = n2;
+              held[1 * pitch + i] = n8;
+              held[2 * pitch + i] = n15;
+              held[3 * pitch + i] = n18;
+            }
+          }
+          for (int64_t t = t1 - 1; t >= t0; t--) {
+            const F *RESTRICT held = scratch + (t - t0) * 4 * pitch;
+            const S *RESTRICT xt = xb + t * x_step;
+            const S *RESTRICT ct = cot + t * total + m;
+            S *RESTRICT gt = stream ? out : grad_x + t * total + m;
+            if (t >= 2) {
+              fetch(ct - 2 * total, n);
+              if (!stream && steps >= 16) fetch_to_write(gt - 2 * total, n);
+            }
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n2 = held[0 * pitch + i];
+              const F n3 = c_0;
+              const F n4 = c_1;
+              const F n5 = c_2;
+              const F n6 = LOAD(ct[i]);
+              const F n7 = g_0[i];
+              const F n8 = g_1[i];
+              const F n11 = held[1 * pitch + i];
+              const int n12 = n11 >= (F)(0.0);
+              const F n13 = n12 ? (F)1 : (F)0;
+              const F n14 = ABS(n11);
+              const int n15 = n14 <= (F)(0.5);
+              const F n16 = n15 ? (F)1 : (F)0;
+              const F n18 = held[2 * pitch + i];
+              const F n21 = held[3 * pitch + i];
+              const F n22 = n5 + n21;
+              const F n25 = -n7;
+              const F n26 = n25 * n13;
+              const F n27 = n25 * n22;
+              const F n28 = n6 + n27;
+              const F n29 = (F)(1.0) - n21;
+              const F n30 = n26 * n29;
+              const F n31 = n30 * n21;
+              const F n32 = n8 + n31;
+              const F n33 = n28 + n32;
+              const F n34 = n32 * n2;
+              const F n35 = n32 * n18;
+              const F n36 = (F)(1.0) - n18;
+              const F n37 = n34 * n36;
+              const F n38 = n37 * n18;
+              const F n39 = n38 * n4;
+              const F n41 = n7 + n39;
+              const F n42 = n33 * n16;
+              const F n44 = n41 + n42;
+              const F n46 = n44 * n3;
+              gt[i] = STORE(n44);
+              g_0[i] = n46;
+              g_1[i] = n35;
+            }
+            if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));
+          }
         }
+        if (grad_0) memcpy(grad_0 + m, g_0, (size_t)n * sizeof(F));
+        if (grad_1) memcpy(grad_1 + m, g_1, (size_t)n * sizeof(F));
       }
-      memcpy(marks + ((c + 1) * 2 + 0) * pitch, v_0, (size_t)n * sizeof(F));
-      memcpy(marks + ((c + 1) * 2 + 1) * pitch, v_1, (size_t)n * sizeof(F));
-    }
-    for (int64_t c = chunks - 1; c >= 0; c--) {
-      const int64_t t0 = c * 64, t1 = steps < t0 + 64 ? steps : t0 + 64;
-      memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
-      memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
-      for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
-      for (int64_t t = t0; t < t1; t++) {
-        F *RESTRICT held = scratch + (t - t0) * 4 * pitch;
-        const S *RESTRICT xt = xb + t * x_step;
-        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
-        F k7[336] __attribute__((aligned(64)));
-        F k8[336] __attribute__((aligned(64)));
-        F k10[336] __attribute__((aligned(64)));
-        F k15[336] __attribute__((aligned(64)));
-        F k17[336] __attribute__((aligned(64)));
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n0 = LOAD(xt[i]);
-          const F n1 = v_0[i];
-          const F n2 = v_1[i];
-          const F n3 = c_0;
-          const F n4 = c_1;
-          const F n5 = c_2;
-          const F n6 = n3 * n1;
-          const F n7 = n6 + n0;
-          const F n8 = n7 - n5;
-          const int n9 = n8 >= (F)(0.0);
-          const F n10 = n9 ? (F)1 : (F)0;
-          const F n14 = n4 * n7;
-          const F n15 = rb_sigmoid(n14);
-          const F n16 = n2 * n15;
-          const F n17 = n16 + n10;
-          k7[i] = n7;
-          k8[i] = n8;
-          k10[i] = n10;
-          k15[i] = n15;
-          k17[i] = n17;
-        }
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n2 = v_1[i];
-          const F n5 = c_2;
-          const F n7 = k7[i];
-          const F n8 = k8[i];
-          const F n10 = k10[i];
-          const F n15 = k15[i];
-          const F n17 = k17[i];
-          const F n18 = rb_sigmoid(n17);
-          const F n19 = n5 + n18;
-          const F n20 = n10 * n19;
-          const F n21 = n7 - n20;
-          v_0[i] = n21;
-          v_1[i] = n17;
-          held[0 * pitch + i] = n2;
-          held[1 * pitch + i] = n8;
-          held[2 * pitch + i] = n15;
-          held[3 * pitch + i] = n18;
-        }
-      }
-      for (int64_t t = t1 - 1; t >= t0; t--) {
-        const F *RESTRICT held = scratch + (t - t0) * 4 * pitch;
-        const S *RESTRICT xt = xb + t * x_step;
-        const S *RESTRICT ct = cot + t * total + m;
-        S *RESTRICT gt = stream ? out : grad_x + t * total + m;
-        if (t >= 2) {
-          fetch(ct - 2 * total, n);
-          if (!stream && steps >= 16) fetch_to_write(gt - 2 * total, n);
-        }
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n2 = held[0 * pitch + i];
-          const F n3 = c_0;
-          const F n4 = c_1;
-          const F n5 = c_2;
-          const F n6 = LOAD(ct[i]);
-          const F n7 = g_0[i];
-          const F n8 = g_1[i];
-          const F n11 = held[1 * pitch + i];
-          const int n12 = n11 >= (F)(0.0);
-          const F n13 = n12 ? (F)1 : (F)0;
-          const F n14 = ABS(n11);
-          const int n15 = n14 <= (F)(0.5);
-          const F n16 = n15 ? (F)1 : (F)0;
-          const F n18 = held[2 * pitch + i];
-          const F n21 = held[3 * pitch + i];
-          const F n22 = n5 + n21;
-          const F n25 = -n7;
-          const F n26 = n25 * n13;
-          const F n27 = n25 * n22;
-          const F n28 = n6 + n27;
-          const F n29 = (F)(1.0) - n21;
-          const F n30 = n26 * n29;
-          const F n31 = n30 * n21;
-          const F n32 = n8 + n31;
-          const F n33 = n28 + n32;
-          const F n34 = n32 * n2;
-          const F n35 = n32 * n18;
-          const F n36 = (F)(1.0) - n18;
-          const F n37 = n34 * n36;
-          const F n38 = n37 * n18;
-          const F n39 = n38 * n4;
-          const F n41 = n7 + n39;
-          const F n42 = n33 * n16;
-          const F n44 = n41 + n42;
-          const F n46 = n44 * n3;
-          gt[i] = STORE(n44);
-          g_0[i] = n46;
-          g_1[i] = n35;
-        }
-        if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));
-      }
-    }
-    if (grad_0) memcpy(grad_0 + m, g_0, (size_t)n * sizeof(F));
-    if (grad_1) memcpy(grad_1 + m, g_1, (size_t)n * sizeof(F));
   }
   free(scratch);
   flush_back(mode);
 }
 
 void backward(const int64_t *a) {
+  const int64_t threads = a[5], blocks = a[1] * ((a[2] + a[3] - 1) / a[3]);
+  int64_t next[LINE * threads];
+  for (int64_t k = 0; k < threads; k++) next[LINE * k] = share_of(blocks, k, threads);
   huge((void *)a[15], a[0] * a[1] * a[2] * (int64_t)sizeof(S));
-  if (a[5] > 1) {
-    #pragma omp parallel num_threads(a[5])
-    backward_blocks(a);
-  } else backward_blocks(a);
+  if (threads > 1) {
+    #pragma omp parallel num_threads(threads)
+    backward_blocks(a, next, omp_get_thread_num());
+  } else backward_blocks(a, next, 0);
 }

@@ -1,5 +1,5 @@
 /* DALIF, forward, float32 */
-static void forward_blocks(const int64_t *a) {
+static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   const int64_t steps = a[0];
   const int64_t rows = a[1];
   const int64_t length = a[2];
@@ -23,52 +23,59 @@ static void forward_blocks(const int64_t *a) {
   const uint64_t mode = flush_on();
   F v_0[336] __attribute__((aligned(64)));
   S out[336] __attribute__((aligned(64)));
-  #pragma omp for schedule(static)
-  for (int64_t b = 0; b < blocks; b++) {
-    const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
-    const int64_t n = length - from < width ? length - from : width;
-    const S *xb = x + row * x_row + from;
-    if (first_0) memcpy(v_0, first_0 + m, (size_t)n * sizeof(F)); else memset(v_0, 0, (size_t)n * sizeof(F));
-    for (int64_t t = 0; t < steps; t++) {
-      const S *RESTRICT xt = xb + t * x_step;
-      S *RESTRICT st = stream ? out : s + t * total + m;
-      fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
-      if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
-      #pragma omp simd
-      for (int64_t i = 0; i < n; i++) {
-        const F n0 = LOAD(xt[i]);
-        const F n1 = v_0[i];
-        const F n2 = c_0;
-        const F n3 = c_1;
-        const F n4 = c_2;
-        const F n5 = n3 * n1;
-        const F n6 = n2 * n0;
-        const F n7 = n5 + n6;
-        const F n8 = n7 - n4;
-        const int n9 = n8 >= (F)(0.0);
-        const F n10 = n9 ? (F)1 : (F)0;
-        const F n14 = (F)(1.0) - n10;
-        const F n15 = n7 * n14;
-        st[i] = STORE(n10);
-        v_0[i] = n15;
+  const int64_t piece = blocks / (PIECES * threads) + 1;
+  for (int64_t turn = 0; turn < threads; turn++) {
+    const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
+    for (int64_t b0; (b0 = take(next + LINE * share, piece)) < end;)
+      for (int64_t b = b0; b < end && b < b0 + piece; b++) {
+        const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
+        const int64_t n = length - from < width ? length - from : width;
+        const S *xb = x + row * x_row + from;
+        if (first_0) memcpy(v_0, first_0 + m, (size_t)n * sizeof(F)); else memset(v_0, 0, (size_t)n * sizeof(F));
+        for (int64_t t = 0; t < steps; t++) {
+          const S *RESTRICT xt = xb + t * x_step;
+          S *RESTRICT st = stream ? out : s + t * total + m;
+          fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
+          if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
+          #pragma omp simd
+          for (int64_t i = 0; i < n; i++) {
+            const F n0 = LOAD(xt[i]);
+            const F n1 = v_0[i];
+            const F n2 = c_0;
+            const F n3 = c_1;
+            const F n4 = c_2;
+            const F n5 = n3 * n1;
+            const F n6 = n2 * n0;
+            const F n7 = n5 + n6;
+            const F n8 = n7 - n4;
+            const int n9 = n8 >= (F)(0.0);
+            const F n10 = n9 ? (F)1 : (F)0;
+            const F n14 = (F)(1.0) - n10;
+            const F n15 = n7 * n14;
+            st[i] = STORE(n10);
+            v_0[i] = n15;
+          }
+          if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
+        }
+        if (last_0) memcpy(last_0 + m, v_0, (size_t)n * sizeof(F));
       }
-      if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
-    }
-    if (last_0) memcpy(last_0 + m, v_0, (size_t)n * sizeof(F));
   }
   flush_back(mode);
 }
 
 void forward(const int64_t *a) {
+  const int64_t threads = a[5], blocks = a[1] * ((a[2] + a[3] - 1) / a[3]);
+  int64_t next[LINE * threads];
+  for (int64_t k = 0; k < threads; k++) next[LINE * k] = share_of(blocks, k, threads);
   huge((void *)a[14], a[0] * a[1] * a[2] * (int64_t)sizeof(S));
-  if (a[5] > 1) {
-    #pragma omp parallel num_threads(a[5])
-    forward_blocks(a);
-  } else forward_blocks(a);
+  if (threads > 1) {
+    #pragma omp parallel num_threads(threads)
+    forward_blocks(a, next, omp_get_thread_num());
+  } else forward_blocks(a, next, 0);
 }
 
 /* DALIF, backward, float32 */
-static void backward_blocks(const int64_t *a) {
+static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   const int64_t steps = a[0];
   const int64_t rows = a[1];
   const int64_t length = a[2];
@@ -103,129 +110,135 @@ static void backward_blocks(const int64_t *a) {
   const int64_t most = steps < 256 ? steps : 256, chunks = (steps + 255) / 256;
   F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 1 + chunks * 1) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
   F *marks = scratch + most * 1 * pitch;
-  #pragma omp for schedule(static)
-  for (int64_t b = 0; b < blocks; b++) {
-    const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
-    const int64_t n = length - from < width ? length - from : width;
-    const S *xb = x + row * x_row + from;
-    memset(q_0, 0, (size_t)n * sizeof(F));
-    memset(q_1, 0, (size_t)n * sizeof(F));
-    if (cot_0) memcpy(g_0, cot_0 + m, (size_t)n * sizeof(F)); else memset(g_0, 0, (size_t)n * sizeof(F));
-    if (first_0) memcpy(marks + 0 * pitch, first_0 + m, (size_t)n * sizeof(F));
-    else memset(marks + 0 * pitch, 0, (size_t)n * sizeof(F));
-    for (int64_t c = 0; c + 1 < chunks; c++) {
-      memcpy(v_0, marks + (c * 1 + 0) * pitch, (size_t)n * sizeof(F));
-      for (int64_t t = c * 256; t < (c + 1) * 256; t++) {
-        const S *RESTRICT xt = xb + t * x_step;
-        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n0 = LOAD(xt[i]);
-          const F n1 = v_0[i];
-          const F n2 = c_0;
-          const F n3 = c_1;
-          const F n4 = c_2;
-          const F n5 = n3 * n1;
-          const F n6 = n2 * n0;
-          const F n7 = n5 + n6;
-          const F n8 = n7 - n4;
-          const int n9 = n8 >= (F)(0.0);
-          const F n10 = n9 ? (F)1 : (F)0;
-          const F n14 = (F)(1.0) - n10;
-          const F n15 = n7 * n14;
-          v_0[i] = n15;
+  const int64_t piece = blocks / (PIECES * threads) + 1;
+  for (int64_t turn = 0; turn < threads; turn++) {
+    const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
+    for (int64_t b0; (b0 = take(next + LINE * share, piece)) < end;)
+      for (int64_t b = b0; b < end && b < b0 + piece; b++) {
+        const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
+        const int64_t n = length - from < width ? length - from : width;
+        const S *xb = x + row * x_row + from;
+        memset(q_0, 0, (size_t)n * sizeof(F));
+        memset(q_1, 0, (size_t)n * sizeof(F));
+        if (cot_0) memcpy(g_0, cot_0 + m, (size_t)n * sizeof(F)); else memset(g_0, 0, (size_t)n * sizeof(F));
+        if (first_0) memcpy(marks + 0 * pitch, first_0 + m, (size_t)n * sizeof(F));
+        else memset(marks + 0 * pitch, 0, (size_t)n * sizeof(F));
+        for (int64_t c = 0; c + 1 < chunks; c++) {
+          memcpy(v_0, marks + (c * 1 + 0) * pitch, (size_t)n * sizeof(F));
+          for (int64_t t = c * 256; t < (c + 1) * 256; t++) {
+            const S *RESTRICT xt = xb + t * x_step;
+            fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n0 = LOAD(xt[i]);
+              const F n1 = v_0[i];
+              const F n2 = c_0;
+              const F n3 = c_1;
+              const F n4 = c_2;
+              const F n5 = n3 * n1;
+              const F n6 = n2 * n0;
+              const F n7 = n5 + n6;
+              const F n8 = n7 - n4;
+              const int n9 = n8 >= (F)(0.0);
+              const F n10 = n9 ? (F)1 : (F)0;
+              const F n14 = (F)(1.0) - n10;
+              const F n15 = n7 * n14;
+              v_0[i] = n15;
+            }
+          }
+          memcpy(marks + ((c + 1) * 1 + 0) * pitch, v_0, (size_t)n * sizeof(F));
         }
+        for (int64_t c = chunks - 1; c >= 0; c--) {
+          const int64_t t0 = c * 256, t1 = steps < t0 + 256 ? steps : t0 + 256;
+          memcpy(v_0, marks + (c * 1 + 0) * pitch, (size_t)n * sizeof(F));
+          for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
+          for (int64_t t = t0; t < t1; t++) {
+            F *RESTRICT held = scratch + (t - t0) * 1 * pitch;
+            const S *RESTRICT xt = xb + t * x_step;
+            fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n0 = LOAD(xt[i]);
+              const F n1 = v_0[i];
+              const F n2 = c_0;
+              const F n3 = c_1;
+              const F n4 = c_2;
+              const F n5 = n3 * n1;
+              const F n6 = n2 * n0;
+              const F n7 = n5 + n6;
+              const F n8 = n7 - n4;
+              const int n9 = n8 >= (F)(0.0);
+              const F n10 = n9 ? (F)1 : (F)0;
+              const F n14 = (F)(1.0) - n10;
+              const F n15 = n7 * n14;
+              v_0[i] = n15;
+              held[0 * pitch + i] = n1;
+            }
+          }
+          for (int64_t t = t1 - 1; t >= t0; t--) {
+            const F *RESTRICT held = scratch + (t - t0) * 1 * pitch;
+            const S *RESTRICT xt = xb + t * x_step;
+            const S *RESTRICT ct = cot + t * total + m;
+            S *RESTRICT gt = stream ? out : grad_x + t * total + m;
+            if (t >= 2) {
+              fetch(ct - 2 * total, n);
+              if (!stream && steps >= 16) fetch_to_write(gt - 2 * total, n);
+            }
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n0 = LOAD(xt[i]);
+              const F n1 = held[0 * pitch + i];
+              const F n2 = c_0;
+              const F n3 = c_1;
+              const F n4 = c_2;
+              const F n5 = LOAD(ct[i]);
+              const F n6 = g_0[i];
+              const F n7 = n3 * n1;
+              const F n8 = n2 * n0;
+              const F n9 = n7 + n8;
+              const F n10 = n9 - n4;
+              const int n11 = n10 >= (F)(0.0);
+              const F n12 = n11 ? (F)1 : (F)0;
+              const F n13 = ABS(n10);
+              const int n14 = n13 <= (F)(0.5);
+              const F n15 = n14 ? (F)1 : (F)0;
+              const F n16 = (F)(1.0) - n12;
+              const F n18 = n6 * n9;
+              const F n19 = n6 * n16;
+              const F n20 = -n18;
+              const F n21 = n5 + n20;
+              const F n22 = n21 * n15;
+              const F n24 = n19 + n22;
+              const F n25 = n24 * n2;
+              const F n26 = n24 * n0;
+              const F n27 = n24 * n3;
+              const F n28 = n24 * n1;
+              gt[i] = STORE(n25);
+              g_0[i] = n27;
+              q_0[i] += n26;
+              q_1[i] += n28;
+            }
+            if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));
+          }
+        }
+        if (grad_0) memcpy(grad_0 + m, g_0, (size_t)n * sizeof(F));
+        partial[0 * span * blocks + b] = sum_of(q_0, n);
+        partial[1 * span * blocks + b] = sum_of(q_1, n);
       }
-      memcpy(marks + ((c + 1) * 1 + 0) * pitch, v_0, (size_t)n * sizeof(F));
-    }
-    for (int64_t c = chunks - 1; c >= 0; c--) {
-      const int64_t t0 = c * 256, t1 = steps < t0 + 256 ? steps : t0 + 256;
-      memcpy(v_0, marks + (c * 1 + 0) * pitch, (size_t)n * sizeof(F));
-      for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
-      for (int64_t t = t0; t < t1; t++) {
-        F *RESTRICT held = scratch + (t - t0) * 1 * pitch;
-        const S *RESTRICT xt = xb + t * x_step;
-        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n0 = LOAD(xt[i]);
-          const F n1 = v_0[i];
-          const F n2 = c_0;
-          const F n3 = c_1;
-          const F n4 = c_2;
-          const F n5 = n3 * n1;
-          const F n6 = n2 * n0;
-          const F n7 = n5 + n6;
-          const F n8 = n7 - n4;
-          const int n9 = n8 >= (F)(0.0);
-          const F n10 = n9 ? (F)1 : (F)0;
-          const F n14 = (F)(1.0) - n10;
-          const F n15 = n7 * n14;
-          v_0[i] = n15;
-          held[0 * pitch + i] = n1;
-        }
-      }
-      for (int64_t t = t1 - 1; t >= t0; t--) {
-        const F *RESTRICT held = scratch + (t - t0) * 1 * pitch;
-        const S *RESTRICT xt = xb + t * x_step;
-        const S *RESTRICT ct = cot + t * total + m;
-        S *RESTRICT gt = stream ? out : grad_x + t * total + m;
-        if (t >= 2) {
-          fetch(ct - 2 * total, n);
-          if (!stream && steps >= 16) fetch_to_write(gt - 2 * total, n);
-        }
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n0 = LOAD(xt[i]);
-          const F n1 = held[0 * pitch + i];
-          const F n2 = c_0;
-          const F n3 = c_1;
-          const F n4 = c_2;
-          const F n5 = LOAD(ct[i]);
-          const F n6 = g_0[i];
-          const F n7 = n3 * n1;
-          const F n8 = n2 * n0;
-          const F n9 = n7 + n8;
-          const F n10 = n9 - n4;
-          const int n11 = n10 >= (F)(0.0);
-          const F n12 = n11 ? (F)1 : (F)0;
-          const F n13 = ABS(n10);
-          const int n14 = n13 <= (F)(0.5);
-          const F n15 = n14 ? (F)1 : (F)0;
-          const F n16 = (F)(1.0) - n12;
-          const F n18 = n6 * n9;
-          const F n19 = n6 * n16;
-          const F n20 = -n18;
-          const F n21 = n5 + n20;
-          const F n22 = n21 * n15;
-          const F n24 = n19 + n22;
-          const F n25 = n24 * n2;
-          const F n26 = n24 * n0;
-          const F n27 = n24 * n3;
-          const F n28 = n24 * n1;
-          gt[i] = STORE(n25);
-          g_0[i] = n27;
-          q_0[i] += n26;
-          q_1[i] += n28;
-        }
-        if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));
-      }
-    }
-    if (grad_0) memcpy(grad_0 + m, g_0, (size_t)n * sizeof(F));
-    partial[0 * span * blocks + b] = sum_of(q_0, n);
-    partial[1 * span * blocks + b] = sum_of(q_1, n);
   }
   free(scratch);
   flush_back(mode);
 }
 
 void backward(const int64_t *a) {
+  const int64_t threads = a[5], blocks = a[1] * ((a[2] + a[3] - 1) / a[3]);
+  int64_t next[LINE * threads];
+  for (int64_t k = 0; k < threads; k++) next[LINE * k] = share_of(blocks, k, threads);
   huge((void *)a[15], a[0] * a[1] * a[2] * (int64_t)sizeof(S));
-  if (a[5] > 1) {
-    #pragma omp parallel num_threads(a[5])
-    backward_blocks(a);
-  } else backward_blocks(a);
-  const int64_t blocks = a[1] * ((a[2] + a[3] - 1) / a[3]);
+  if (threads > 1) {
+    #pragma omp parallel num_threads(threads)
+    backward_blocks(a, next, omp_get_thread_num());
+  } else backward_blocks(a, next, 0);
   add_up((double *)a[16] + 0 * 1 * blocks, 1, blocks);
   add_up((double *)a[16] + 1 * 1 * blocks, 1, blocks);
 }

@@ -1,5 +1,5 @@
 /* IPLIF, forward, float32 */
-static void forward_blocks(const int64_t *a) {
+static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   const int64_t steps = a[0];
   const int64_t rows = a[1];
   const int64_t length = a[2];
@@ -33,75 +33,82 @@ static void forward_blocks(const int64_t *a) {
   F v_2[336] __attribute__((aligned(64)));
   F v_3[336] __attribute__((aligned(64)));
   S out[336] __attribute__((aligned(64)));
-  #pragma omp for schedule(static)
-  for (int64_t b = 0; b < blocks; b++) {
-    const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
-    const int64_t n = length - from < width ? length - from : width;
-    const S *xb = x + row * x_row + from;
-    if (first_0) memcpy(v_0, first_0 + m, (size_t)n * sizeof(F)); else memset(v_0, 0, (size_t)n * sizeof(F));
-    if (first_1) memcpy(v_1, first_1 + m, (size_t)n * sizeof(F)); else memset(v_1, 0, (size_t)n * sizeof(F));
-    if (first_2) memcpy(v_2, first_2 + m, (size_t)n * sizeof(F)); else memset(v_2, 0, (size_t)n * sizeof(F));
-    if (first_3) memcpy(v_3, first_3 + m, (size_t)n * sizeof(F)); else memset(v_3, 0, (size_t)n * sizeof(F));
-    for (int64_t t = 0; t < steps; t++) {
-      const S *RESTRICT xt = xb + t * x_step;
-      S *RESTRICT st = stream ? out : s + t * total + m;
-      fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
-      if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
-      #pragma omp simd
-      for (int64_t i = 0; i < n; i++) {
-        const F n0 = LOAD(xt[i]);
-        const F n1 = v_0[i];
-        const F n2 = v_1[i];
-        const F n3 = v_2[i];
-        const F n4 = v_3[i];
-        const F n5 = c_0;
-        const F n6 = c_1;
-        const F n7 = c_2;
-        const F n8 = c_3;
-        const F n9 = n5 * n1;
-        const F n10 = n9 + n0;
-        const F n11 = n3 + n4;
-        const F n12 = n8 * n11;
-        const F n13 = (n12 > (F)(0.0) || n12 != n12 ? n12 : (F)(0.0));
-        const F n14 = n10 - n13;
-        const F n15 = n14 - n6;
-        const int n16 = n15 >= (F)(0.0);
-        const F n17 = n16 ? (F)1 : (F)0;
-        const F n21 = n6 * n17;
-        const F n22 = n14 - n21;
-        const F n23 = n17 * n22;
-        const F n24 = n2 + n23;
-        const F n25 = n7 * n24;
-        const F n26 = rb_sigmoid(n25);
-        const F n27 = n17 * n26;
-        const F n28 = n22 - n27;
-        const F n29 = n0 * n17;
-        st[i] = STORE(n17);
-        v_0[i] = n28;
-        v_1[i] = n25;
-        v_2[i] = n12;
-        v_3[i] = n29;
+  const int64_t piece = blocks / (PIECES * threads) + 1;
+  for (int64_t turn = 0; turn < threads; turn++) {
+    const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
+    for (int64_t b0; (b0 = take(next + LINE * share, piece)) < end;)
+      for (int64_t b = b0; b < end && b < b0 + piece; b++) {
+        const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
+        const int64_t n = length - from < width ? length - from : width;
+        const S *xb = x + row * x_row + from;
+        if (first_0) memcpy(v_0, first_0 + m, (size_t)n * sizeof(F)); else memset(v_0, 0, (size_t)n * sizeof(F));
+        if (first_1) memcpy(v_1, first_1 + m, (size_t)n * sizeof(F)); else memset(v_1, 0, (size_t)n * sizeof(F));
+        if (first_2) memcpy(v_2, first_2 + m, (size_t)n * sizeof(F)); else memset(v_2, 0, (size_t)n * sizeof(F));
+        if (first_3) memcpy(v_3, first_3 + m, (size_t)n * sizeof(F)); else memset(v_3, 0, (size_t)n * sizeof(F));
+        for (int64_t t = 0; t < steps; t++) {
+          const S *RESTRICT xt = xb + t * x_step;
+          S *RESTRICT st = stream ? out : s + t * total + m;
+          fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
+          if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
+          #pragma omp simd
+          for (int64_t i = 0; i < n; i++) {
+            const F n0 = LOAD(xt[i]);
+            const F n1 = v_0[i];
+            const F n2 = v_1[i];
+            const F n3 = v_2[i];
+            const F n4 = v_3[i];
+            const F n5 = c_0;
+            const F n6 = c_1;
+            const F n7 = c_2;
+            const F n8 = c_3;
+            const F n9 = n5 * n1;
+            const F n10 = n9 + n0;
+            const F n11 = n3 + n4;
+            const F n12 = n8 * n11;
+            const F n13 = (n12 > (F)(0.0) || n12 != n12 ? n12 : (F)(0.0));
+            const F n14 = n10 - n13;
+            const F n15 = n14 - n6;
+            const int n16 = n15 >= (F)(0.0);
+            const F n17 = n16 ? (F)1 : (F)0;
+            const F n21 = n6 * n17;
+            const F n22 = n14 - n21;
+            const F n23 = n17 * n22;
+            const F n24 = n2 + n23;
+            const F n25 = n7 * n24;
+            const F n26 = rb_sigmoid(n25);
+            const F n27 = n17 * n26;
+            const F n28 = n22 - n27;
+            const F n29 = n0 * n17;
+            st[i] = STORE(n17);
+            v_0[i] = n28;
+            v_1[i] = n25;
+            v_2[i] = n12;
+            v_3[i] = n29;
+          }
+          if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
+        }
+        if (last_0) memcpy(last_0 + m, v_0, (size_t)n * sizeof(F));
+        if (last_1) memcpy(last_1 + m, v_1, (size_t)n * sizeof(F));
+        if (last_2) memcpy(last_2 + m, v_2, (size_t)n * sizeof(F));
+        if (last_3) memcpy(last_3 + m, v_3, (size_t)n * sizeof(F));
       }
-      if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
-    }
-    if (last_0) memcpy(last_0 + m, v_0, (size_t)n * sizeof(F));
-    if (last_1) memcpy(last_1 + m, v_1, (size_t)n * sizeof(F));
-    if (last_2) memcpy(last_2 + m, v_2, (size_t)n * sizeof(F));
-    if (last_3) memcpy(last_3 + m, v_3, (size_t)n * sizeof(F));
   }
   flush_back(mode);
 }
 
 void forward(const int64_t *a) {
+  const int64_t threads = a[5], blocks = a[1] * ((a[2] + a[3] - 1) / a[3]);
+  int64_t next[LINE * threads];
+  for (int64_t k = 0; k < threads; k++) next[LINE * k] = share_of(blocks, k, threads);
   huge((void *)a[14], a[0] * a[1] * a[2] * (int64_t)sizeof(S));
-  if (a[5] > 1) {
-    #pragma omp parallel num_threads(a[5])
-    forward_blocks(a);
-  } else forward_blocks(a);
+  if (threads > 1) {
+    #pragma omp parallel num_threads(threads)
+    forward_blocks(a, next, omp_get_thread_num());
+  } else forward_blocks(a, next, 0);
 }
 
 /* IPLIF, backward, float32 */
-static void backward_blocks(const int64_t *a) {
+static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   const int64_t steps = a[0];
   const int64_t rows = a[1];
   const int64_t length = a[2];
@@ -151,212 +158,218 @@ static void backward_blocks(const int64_t *a) {
   const int64_t most = steps < 64 ? steps : 64, chunks = (steps + 63) / 64;
   F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 3 + chunks * 4) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
   F *marks = scratch + most * 3 * pitch;
-  #pragma omp for schedule(static)
-  for (int64_t b = 0; b < blocks; b++) {
-    const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
-    const int64_t n = length - from < width ? length - from : width;
-    const S *xb = x + row * x_row + from;
-    memset(q_0, 0, (size_t)n * sizeof(F));
-    if (cot_0) memcpy(g_0, cot_0 + m, (size_t)n * sizeof(F)); else memset(g_0, 0, (size_t)n * sizeof(F));
-    if (first_0) memcpy(marks + 0 * pitch, first_0 + m, (size_t)n * sizeof(F));
-    else memset(marks + 0 * pitch, 0, (size_t)n * sizeof(F));
-    if (cot_1) memcpy(g_1, cot_1 + m, (size_t)n * sizeof(F)); else memset(g_1, 0, (size_t)n * sizeof(F));
-    if (first_1) memcpy(marks + 1 * pitch, first_1 + m, (size_t)n * sizeof(F));
-    else memset(marks + 1 * pitch, 0, (size_t)n * sizeof(F));
-    if (cot_2) memcpy(g_2, cot_2 + m, (size_t)n * sizeof(F)); else memset(g_2, 0, (size_t)n * sizeof(F));
-    if (first_2) memcpy(marks + 2 * pitch, first_2 + m, (size_t)n * sizeof(F));
-    else memset(marks + 2 * pitch, 0, (size_t)n * sizeof(F));
-    if (cot_3) memcpy(g_3, cot_3 + m, (size_t)n * sizeof(F)); else memset(g_3, 0, (size_t)n * sizeof(F));
-    if (first_3) memcpy(marks + 3 * pitch, first_3 + m, (size_t)n * sizeof(F));
-    else memset(marks + 3 * pitch, 0, (size_t)n * sizeof(F));
-    for (int64_t c = 0; c + 1 < chunks; c++) {
-      memcpy(v_0, marks + (c * 4 + 0) * pitch, (size_t)n * sizeof(F));
-      memcpy(v_1, marks + (c * 4 + 1) * pitch, (size_t)n * sizeof(F));
-      memcpy(v_2, marks + (c * 4 + 2) * pitch, (size_t)n * sizeof(F));
-      memcpy(v_3, marks + (c * 4 + 3) * pitch, (size_t)n * sizeof(F));
-      for (int64_t t = c * 64; t < (c + 1) * 64; t++) {
-        const S *RESTRICT xt = xb + t * x_step;
-        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n0 = LOAD(xt[i]);
-          const F n1 = v_0[i];
-          const F n2 = v_1[i];
-          const F n3 = v_2[i];
-          const F n4 = v_3[i];
-          const F n5 = c_0;
-          const F n6 = c_1;
-          const F n7 = c_2;
-          const F n8 = c_3;
-          const F n9 = n5 * n1;
-          const F n10 = n9 + n0;
-          const F n11 = n3 + n4;
-          const F n12 = n8 * n11;
-          const F n13 = (n12 > (F)(0.0) || n12 != n12 ? n12 : (F)(0.0));
-          const F n14 = n10 - n13;
-          const F n15 = n14 - n6;
-          const int n16 = n15 >= (F)(0.0);
-          const F n17 = n16 ? (F)1 : (F)0;
-          const F n21 = n6 * n17;
-          const F n22 = n14 - n21;
-          const F n23 = n17 * n22;
-          const F n24 = n2 + n23;
-          const F n25 = n7 * n24;
-          const F n26 = rb_sigmoid(n25);
-          const F n27 = n17 * n26;
-          const F n28 = n22 - n27;
-          const F n29 = n0 * n17;
-          v_0[i] = n28;
-          v_1[i] = n25;
-          v_2[i] = n12;
-          v_3[i] = n29;
+  const int64_t piece = blocks / (PIECES * threads) + 1;
+  for (int64_t turn = 0; turn < threads; turn++) {
+    const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
+    for (int64_t b0; (b0 = take(next + LINE * share, piece)) < end;)
+      for (int64_t b = b0; b < end && b < b0 + piece; b++) {
+        const int64_t row = b / per_row, from = (b % per_row) * width, m = row * length + from;
+        const int64_t n = length - from < width ? length - from : width;
+        const S *xb = x + row * x_row + from;
+        memset(q_0, 0, (size_t)n * sizeof(F));
+        if (cot_0) memcpy(g_0, cot_0 + m, (size_t)n * sizeof(F)); else memset(g_0, 0, (size_t)n * sizeof(F));
+        if (first_0) memcpy(marks + 0 * pitch, first_0 + m, (size_t)n * sizeof(F));
+        else memset(marks + 0 * pitch, 0, (size_t)n * sizeof(F));
+        if (cot_1) memcpy(g_1, cot_1 + m, (size_t)n * sizeof(F)); else memset(g_1, 0, (size_t)n * sizeof(F));
+        if (first_1) memcpy(marks + 1 * pitch, first_1 + m, (size_t)n * sizeof(F));
+        else memset(marks + 1 * pitch, 0, (size_t)n * sizeof(F));
+        if (cot_2) memcpy(g_2, cot_2 + m, (size_t)n * sizeof(F)); else memset(g_2, 0, (size_t)n * sizeof(F));
+        if (first_2) memcpy(marks + 2 * pitch, first_2 + m, (size_t)n * sizeof(F));
+        else memset(marks + 2 * pitch, 0, (size_t)n * sizeof(F));
+        if (cot_3) memcpy(g_3, cot_3 + m, (size_t)n * sizeof(F)); else memset(g_3, 0, (size_t)n * sizeof(F));
+        if (first_3) memcpy(marks + 3 * pitch, first_3 + m, (size_t)n * sizeof(F));
+        else memset(marks + 3 * pitch, 0, (size_t)n * sizeof(F));
+        for (int64_t c = 0; c + 1 < chunks; c++) {
+          memcpy(v_0, marks + (c * 4 + 0) * pitch, (size_t)n * sizeof(F));
+          memcpy(v_1, marks + (c * 4 + 1) * pitch, (size_t)n * sizeof(F));
+          memcpy(v_2, marks + (c * 4 + 2) * pitch, (size_t)n * sizeof(F));
+          memcpy(v_3, marks + (c * 4 + 3) * pitch, (size_t)n * sizeof(F));
+          for (int64_t t = c * 64; t < (c + 1) * 64; t++) {
+            const S *RESTRICT xt = xb + t * x_step;
+            fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n0 = LOAD(xt[i]);
+              const F n1 = v_0[i];
+              const F n2 = v_1[i];
+              const F n3 = v_2[i];
+              const F n4 = v_3[i];
+              const F n5 = c_0;
+              const F n6 = c_1;
+              const F n7 = c_2;
+              const F n8 = c_3;
+              const F n9 = n5 * n1;
+              const F n10 = n9 + n0;
+              const F n11 = n3 + n4;
+              const F n12 = n8 * n11;
+              const F n13 = (n12 > (F)(0.0) || n12 != n12 ? n12 : (F)(0.0));
+              const F n14 = n10 - n13;
+              const F n15 = n14 - n6;
+              const int n16 = n15 >= (F)(0.0);
+              const F n17 = n16 ? (F)1 : (F)0;
+              const F n21 = n6 * n17;
+              const F n22 = n14 - n21;
+              const F n23 = n17 * n22;
+              const F n24 = n2 + n23;
+              const F n25 = n7 * n24;
+              const F n26 = rb_sigmoid(n25);
+              const F n27 = n17 * n26;
+              const F n28 = n22 - n27;
+              const F n29 = n0 * n17;
+              v_0[i] = n28;
+              v_1[i] = n25;
+              v_2[i] = n12;
+              v_3[i] = n29;
+            }
+          }
+          memcpy(marks + ((c + 1) * 4 + 0) * pitch, v_0, (size_t)n * sizeof(F));
+          memcpy(marks + ((c + 1) * 4 + 1) * pitch, v_1, (size_t)n * sizeof(F));
+          memcpy(marks + ((c + 1) * 4 + 2) * pitch, v_2, (size_t)n * sizeof(F));
+          memcpy(marks + ((c + 1) * 4 + 3) * pitch, v_3, (size_t)n * sizeof(F));
         }
+        for (int64_t c = chunks - 1; c >= 0; c--) {
+          const int64_t t0 = c * 64, t1 = steps < t0 + 64 ? steps : t0 + 64;
+          memcpy(v_0, marks + (c * 4 + 0) * pitch, (size_t)n * sizeof(F));
+          memcpy(v_1, marks + (c * 4 + 1) * pitch, (size_t)n * sizeof(F));
+          memcpy(v_2, marks + (c * 4 + 2) * pitch, (size_t)n * sizeof(F));
+          memcpy(v_3, marks + (c * 4 + 3) * pitch, (size_t)n * sizeof(F));
+          for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
+          for (int64_t t = t0; t < t1; t++) {
+            F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
+            const S *RESTRICT xt = xb + t * x_step;
+            fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n0 = LOAD(xt[i]);
+              const F n1 = v_0[i];
+              const F n2 = v_1[i];
+              const F n3 = v_2[i];
+              const F n4 = v_3[i];
+              const F n5 = c_0;
+              const F n6 = c_1;
+              const F n7 = c_2;
+              const F n8 = c_3;
+              const F n9 = n5 * n1;
+              const F n10 = n9 + n0;
+              const F n11 = n3 + n4;
+              const F n12 = n8 * n11;
+              const F n13 = (n12 > (F)(0.0) || n12 != n12 ? n12 : (F)(0.0));
+              const F n14 = n10 - n13;
+              const F n15 = n14 - n6;
+              const int n16 = n15 >= (F)(0.0);
+              const F n17 = n16 ? (F)1 : (F)0;
+              const F n21 = n6 * n17;
+              const F n22 = n14 - n21;
+              const F n23 = n17 * n22;
+              const F n24 = n2 + n23;
+              const F n25 = n7 * n24;
+              const F n26 = rb_sigmoid(n25);
+              const F n27 = n17 * n26;
+              const F n28 = n22 - n27;
+              const F n29 = n0 * n17;
+              v_0[i] = n28;
+              v_1[i] = n25;
+              v_2[i] = n12;
+              v_3[i] = n29;
+              held[0 * pitch + i] = n1;
+              held[1 * pitch + i] = n12;
+              held[2 * pitch + i] = n26;
+            }
+          }
+          for (int64_t t = t1 - 1; t >= t0; t--) {
+            const F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
+            const S *RESTRICT xt = xb + t * x_step;
+            const S *RESTRICT ct = cot + t * total + m;
+            S *RESTRICT gt = stream ? out : grad_x + t * total + m;
+            if (t >= 2) {
+              fetch(ct - 2 * total, n);
+              if (!stream && steps >= 16) fetch_to_write(gt - 2 * total, n);
+            }
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++) {
+              const F n0 = LOAD(xt[i]);
+              const F n1 = held[0 * pitch + i];
+              const F n5 = c_0;
+              const F n6 = c_1;
+              const F n7 = c_2;
+              const F n8 = c_3;
+              const F n9 = LOAD(ct[i]);
+              const F n10 = g_0[i];
+              const F n11 = g_1[i];
+              const F n12 = g_2[i];
+              const F n13 = g_3[i];
+              const F n14 = n5 * n1;
+              const F n15 = n14 + n0;
+              const F n17 = held[1 * pitch + i];
+              const F n18 = (n17 > (F)(0.0) || n17 != n17 ? n17 : (F)(0.0));
+              const F n19 = n15 - n18;
+              const F n20 = n19 - n6;
+              const int n21 = n20 >= (F)(0.0);
+              const F n22 = n21 ? (F)1 : (F)0;
+              const F n23 = ABS(n20);
+              const int n24 = n23 <= (F)(0.5);
+              const F n25 = n24 ? (F)1 : (F)0;
+              const F n26 = n6 * n22;
+              const F n27 = n19 - n26;
+              const F n31 = held[2 * pitch + i];
+              const F n35 = n13 * n0;
+              const F n36 = n13 * n22;
+              const F n37 = n9 + n35;
+              const F n38 = -n10;
+              const F n39 = n38 * n22;
+              const F n40 = n38 * n31;
+              const F n41 = n37 + n40;
+              const F n42 = (F)(1.0) - n31;
+              const F n43 = n39 * n42;
+              const F n44 = n43 * n31;
+              const F n45 = n11 + n44;
+              const F n46 = n45 * n7;
+              const F n48 = n46 * n22;
+              const F n49 = n46 * n27;
+              const F n50 = n41 + n49;
+              const F n51 = n10 + n48;
+              const F n52 = -n51;
+              const F n53 = n52 * n6;
+              const F n55 = n50 + n53;
+              const F n56 = n55 * n25;
+              const F n58 = n51 + n56;
+              const F n60 = -n58;
+              const int n61 = n17 >= (F)(0.0);
+              const F n62 = n61 ? n60 : (F)(0.0);
+              const F n63 = n12 + n62;
+              const F n64 = n63 * n8;
+              const F n66 = n36 + n58;
+              const F n67 = n58 * n5;
+              const F n68 = n58 * n1;
+              gt[i] = STORE(n66);
+              g_0[i] = n67;
+              g_1[i] = n46;
+              g_2[i] = n64;
+              g_3[i] = n64;
+              q_0[i] += n68;
+            }
+            if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));
+          }
+        }
+        if (grad_0) memcpy(grad_0 + m, g_0, (size_t)n * sizeof(F));
+        if (grad_1) memcpy(grad_1 + m, g_1, (size_t)n * sizeof(F));
+        if (grad_2) memcpy(grad_2 + m, g_2, (size_t)n * sizeof(F));
+        if (grad_3) memcpy(grad_3 + m, g_3, (size_t)n * sizeof(F));
+        partial[0 * span * blocks + b] = sum_of(q_0, n);
       }
-      memcpy(marks + ((c + 1) * 4 + 0) * pitch, v_0, (size_t)n * sizeof(F));
-      memcpy(marks + ((c + 1) * 4 + 1) * pitch, v_1, (size_t)n * sizeof(F));
-      memcpy(marks + ((c + 1) * 4 + 2) * pitch, v_2, (size_t)n * sizeof(F));
-      memcpy(marks + ((c + 1) * 4 + 3) * pitch, v_3, (size_t)n * sizeof(F));
-    }
-    for (int64_t c = chunks - 1; c >= 0; c--) {
-      const int64_t t0 = c * 64, t1 = steps < t0 + 64 ? steps : t0 + 64;
-      memcpy(v_0, marks + (c * 4 + 0) * pitch, (size_t)n * sizeof(F));
-      memcpy(v_1, marks + (c * 4 + 1) * pitch, (size_t)n * sizeof(F));
-      memcpy(v_2, marks + (c * 4 + 2) * pitch, (size_t)n * sizeof(F));
-      memcpy(v_3, marks + (c * 4 + 3) * pitch, (size_t)n * sizeof(F));
-      for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
-      for (int64_t t = t0; t < t1; t++) {
-        F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
-        const S *RESTRICT xt = xb + t * x_step;
-        fetch(xb + (t + 2) % steps * x_step + (t + 2) / steps * width, n);
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n0 = LOAD(xt[i]);
-          const F n1 = v_0[i];
-          const F n2 = v_1[i];
-          const F n3 = v_2[i];
-          const F n4 = v_3[i];
-          const F n5 = c_0;
-          const F n6 = c_1;
-          const F n7 = c_2;
-          const F n8 = c_3;
-          const F n9 = n5 * n1;
-          const F n10 = n9 + n0;
-          const F n11 = n3 + n4;
-          const F n12 = n8 * n11;
-          const F n13 = (n12 > (F)(0.0) || n12 != n12 ? n12 : (F)(0.0));
-          const F n14 = n10 - n13;
-          const F n15 = n14 - n6;
-          const int n16 = n15 >= (F)(0.0);
-          const F n17 = n16 ? (F)1 : (F)0;
-          const F n21 = n6 * n17;
-          const F n22 = n14 - n21;
-          const F n23 = n17 * n22;
-          const F n24 = n2 + n23;
-          const F n25 = n7 * n24;
-          const F n26 = rb_sigmoid(n25);
-          const F n27 = n17 * n26;
-          const F n28 = n22 - n27;
-          const F n29 = n0 * n17;
-          v_0[i] = n28;
-          v_1[i] = n25;
-          v_2[i] = n12;
-          v_3[i] = n29;
-          held[0 * pitch + i] = n1;
-          held[1 * pitch + i] = n12;
-          held[2 * pitch + i] = n26;
-        }
-      }
-      for (int64_t t = t1 - 1; t >= t0; t--) {
-        const F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
-        const S *RESTRICT xt = xb + t * x_step;
-        const S *RESTRICT ct = cot + t * total + m;
-        S *RESTRICT gt = stream ? out : grad_x + t * total + m;
-        if (t >= 2) {
-          fetch(ct - 2 * total, n);
-          if (!stream && steps >= 16) fetch_to_write(gt - 2 * total, n);
-        }
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-          const F n0 = LOAD(xt[i]);
-          const F n1 = held[0 * pitch + i];
-          const F n5 = c_0;
-          const F n6 = c_1;
-          const F n7 = c_2;
-          const F n8 = c_3;
-          const F n9 = LOAD(ct[i]);
-          const F n10 = g_0[i];
-          const F n11 = g_1[i];
-          const F n12 = g_2[i];
-          const F n13 = g_3[i];
-          const F n14 = n5 * n1;
-          const F n15 = n14 + n0;
-          const F n17 = held[1 * pitch + i];
-          const F n18 = (n17 > (F)(0.0) || n17 != n17 ? n17 : (F)(0.0));
-          const F n19 = n15 - n18;
-          const F n20 = n19 - n6;
-          const int n21 = n20 >= (F)(0.0);
-          const F n22 = n21 ? (F)1 : (F)0;
-          const F n23 = ABS(n20);
-          const int n24 = n23 <= (F)(0.5);
-          const F n25 = n24 ? (F)1 : (F)0;
-          const F n26 = n6 * n22;
-          const F n27 = n19 - n26;
-          const F n31 = held[2 * pitch + i];
-          const F n35 = n13 * n0;
-          const F n36 = n13 * n22;
-          const F n37 = n9 + n35;
-          const F n38 = -n10;
-          const F n39 = n38 * n22;
-          const F n40 = n38 * n31;
-          const F n41 = n37 + n40;
-          const F n42 = (F)(1.0) - n31;
-          const F n43 = n39 * n42;
-          const F n44 = n43 * n31;
-          const F n45 = n11 + n44;
-          const F n46 = n45 * n7;
-          const F n48 = n46 * n22;
-          const F n49 = n46 * n27;
-          const F n50 = n41 + n49;
-          const F n51 = n10 + n48;
-          const F n52 = -n51;
-          const F n53 = n52 * n6;
-          const F n55 = n50 + n53;
-          const F n56 = n55 * n25;
-          const F n58 = n51 + n56;
-          const F n60 = -n58;
-          const int n61 = n17 >= (F)(0.0);
-          const F n62 = n61 ? n60 : (F)(0.0);
-          const F n63 = n12 + n62;
-          const F n64 = n63 * n8;
-          const F n66 = n36 + n58;
-          const F n67 = n58 * n5;
-          const F n68 = n58 * n1;
-          gt[i] = STORE(n66);
-          g_0[i] = n67;
-          g_1[i] = n46;
-          g_2[i] = n64;
-          g_3[i] = n64;
-          q_0[i] += n68;
-        }
-        if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));
-      }
-    }
-    if (grad_0) memcpy(grad_0 + m, g_0, (size_t)n * sizeof(F));
-    if (grad_1) memcpy(grad_1 + m, g_1, (size_t)n * sizeof(F));
-    if (grad_2) memcpy(grad_2 + m, g_2, (size_t)n * sizeof(F));
-    if (grad_3) memcpy(grad_3 + m, g_3, (size_t)n * sizeof(F));
-    partial[0 * span * blocks + b] = sum_of(q_0, n);
   }
   free(scratch);
   flush_back(mode);
 }
 
 void backward(const int64_t *a) {
+  const int64_t threads = a[5], blocks = a[1] * ((a[2] + a[3] - 1) / a[3]);
+  int64_t next[LINE * threads];
+  for (int64_t k = 0; k < threads; k++) next[LINE * k] = share_of(blocks, k, threads);
   huge((void *)a[15], a[0] * a[1] * a[2] * (int64_t)sizeof(S));
-  if (a[5] > 1) {
-    #pragma omp parallel num_threads(a[5])
-    backward_blocks(a);
-  } else backward_blocks(a);
-  const int64_t blocks = a[1] * ((a[2] + a[3] - 1) / a[3]);
+  if (threads > 1) {
+    #pragma omp parallel num_threads(threads)
+    backward_blocks(a, next, omp_get_thread_num());
+  } else backward_blocks(a, next, 0);
   add_up((double *)a[16] + 0 * 1 * blocks, 1, blocks);
 }
