@@ -149,6 +149,15 @@ class WritingLIF(rb.LIF):
         return spikes, (last if state is None else state)
 
 
+class DivergingLIF(rb.LIF):
+    """Grows without bound below a potential of about −4."""
+
+    def dynamics(self, x, v, *, decay, threshold, gain=None, v_reset=None):
+        u = v - 0.1 * v * v * v + x
+        s = self.fire(u, threshold)
+        return s, u - threshold * s
+
+
 @pytest.mark.parametrize(
     ("check", "make"),
     [
@@ -159,6 +168,14 @@ class WritingLIF(rb.LIF):
 )  # fmt: skip
 def test_broken_promises_are_caught(check, make):
     catches(check, make)
+
+
+def test_a_neuron_that_diverges_is_told_so_and_nothing_else():
+    make = functools.partial(DivergingLIF, reset="soft")
+    catches(contract.finite, make, "from step .* on, for inputs between .* torch.clamp")
+    subject = checks.Subject(make)
+    for check in (contract.resumed, contract.stepped, layouts.every_element, layouts.thread_count, layouts.at_once):
+        check(subject)
 
 
 def test_states_in_16_bits_are_caught(monkeypatch):
@@ -203,7 +220,7 @@ SOURCES = [
     ("one step too few in a chunk", rb.LIF, layouts.long, "t < (c + 1) * 256", "t < (c + 1) * 256 - 1"),
     ("a coefficient's gradient dropped", rb.PLIF, agreement.dyadic, "sum += (double)lanes[i]", "sum += 0"),
     ("a gradient summed over one step", rb.PLIF, agreement.dyadic, "q_0[i] +=", "q_0[i] ="),
-    ("the last block left out", rb.LIF, layouts.wide, "b < blocks; b++) {", "b < blocks - (blocks > 1); b++) {"),
+    ("the last block left out", rb.LIF, layouts.wide, "b < end && b < b0", "b < end - (blocks > 1) && b < b0"),
     ("random numbers one step late", rb.ProbLIF, contract.resumed, "(clock + t) % 4", "t % 4"),
     ("random numbers by memory order", rb.ProbLIF, layouts.strided, "if (P > 1) reorder", "if (0) reorder"),
     ("denormals left flushed", rb.LIF, layouts.denormals, "flush_back(mode);", ""),

@@ -17,9 +17,9 @@ from rheobase.neurons import Neuron
 Check = Callable[[Subject], object]
 
 ALWAYS: tuple[Check, ...] = (
-    contract.gradients, contract.surrogate, contract.shapes, contract.traced, contract.permuted, contract.saved,
-    contract.nan, contract.types, contract.default_type, contract.unaliased, contract.per_channel, refusals.arguments,
-    refusals.inputs, refusals.backend_names, refusals.parameter_shapes,
+    contract.gradients, contract.surrogate, contract.shapes, contract.traced, contract.finite, contract.permuted,
+    contract.saved, contract.nan, contract.types, contract.default_type, contract.unaliased, contract.per_channel,
+    refusals.arguments, refusals.inputs, refusals.backend_names, refusals.parameter_shapes,
 )  # fmt: skip
 STEPWISE: tuple[Check, ...] = (contract.resumed, contract.stepped, refusals.given_states)
 FUSED: tuple[Check, ...] = (

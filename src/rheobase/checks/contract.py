@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rheobase import surrogate as surrogates
-from rheobase.checks.subject import CHANNELS, WIDTH, Subject, firing, outcome, require, start
+from rheobase.checks.subject import CHANNELS, WIDTH, Subject, equal, firing, outcome, require, start
 from rheobase.fuse import operator
 from rheobase.neurons import Neuron
 
@@ -116,14 +116,14 @@ def resumed(subject: Subject) -> None:
                     first, state = neuron.scan(x[:cut])
                     second, last = neuron.scan(x[cut:], state)
                 where = f"{subject.name} on {backend}, {dtype}, cut at {cut}"
-                require(torch.equal(whole, torch.cat([first, second])), f"{where}: the spikes differ from one run")
+                require(equal(whole, torch.cat([first, second])), f"{where}: the spikes differ from one run")
                 same_states(end, last, where)
 
 
 def same_states(one: dict[str, Tensor], other: dict[str, Tensor], where: str) -> None:
     require(one.keys() == other.keys(), f"{where}: states {sorted(one)} and {sorted(other)}")
     for name, value in one.items():
-        require(torch.equal(value, other[name]), f"{where}: state {name} differs")
+        require(equal(value, other[name]), f"{where}: state {name} differs")
 
 
 def stepped(subject: Subject) -> None:
@@ -138,7 +138,7 @@ def stepped(subject: Subject) -> None:
                 spike, state = neuron.step(x[t], state)
                 spikes.append(spike)
         where = f"{subject.name} on {backend}, step by step"
-        require(torch.equal(whole, torch.stack(spikes)), f"{where}: the spikes differ from scan")
+        require(equal(whole, torch.stack(spikes)), f"{where}: the spikes differ from scan")
         same_states(end, state, where)  # type: ignore[arg-type]
         slopes = [torch.autograd.grad(s.sum(), x, retain_graph=True)[0] for s in (whole, torch.stack(spikes))]
         near = (slopes[0] - slopes[1]).abs() <= 1e-5 * (1 + slopes[0].abs().max())
@@ -152,11 +152,23 @@ def traced(subject: Subject) -> None:
     with operator.backend("eager"):
         spikes, last = neuron.scan(x)
     record = neuron.trace(x)
-    require(torch.equal(record["s"], spikes), f"{subject.name}: trace's s differs from scan's spikes")
+    require(equal(record["s"], spikes), f"{subject.name}: trace's s differs from scan's spikes")
     for name in neuron.states:
-        require(torch.equal(record[name][-1], last[name]), f"{subject.name}: trace's {name} does not end as scan's")
+        require(equal(record[name][-1], last[name]), f"{subject.name}: trace's {name} does not end as scan's")
     noted = neuron.surrogate is None or "u" in record
     require(noted, f"{subject.name}: trace lacks u; use self.fire, or self.note(u=...) before the spike")
+
+
+def finite(subject: Subject) -> None:
+    """Inputs of ordinary size leave every state finite for 200 steps."""
+    neuron = subject.neuron(200)
+    x = firing(neuron, (200, 4, CHANNELS, WIDTH))
+    for name, values in neuron.trace(x).items():
+        wild = (~values.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
+        if wild:
+            where = f"from step {wild[0]} on, for inputs between {x.min():.1f} and {x.max():.1f}"
+            bound = "If the equation may diverge there, bound it with torch.clamp."
+            require(False, f"{subject.name}: {name} is infinite or NaN {where}. {bound}")
 
 
 def permuted(subject: Subject) -> None:
@@ -169,7 +181,7 @@ def permuted(subject: Subject) -> None:
         with operator.backend(backend), torch.no_grad():
             spikes = neuron(x, **given)
             moved = neuron(x[:, order], **{k: v[:, order] for k, v in given.items()})
-        require(torch.equal(spikes[:, order], moved), f"{subject.name} on {backend}: permuted inputs give other spikes")
+        require(equal(spikes[:, order], moved), f"{subject.name} on {backend}: permuted inputs give other spikes")
 
 
 def saved(subject: Subject) -> None:
@@ -181,11 +193,11 @@ def saved(subject: Subject) -> None:
     other.load_state_dict(through_file(neuron.state_dict()))
     x = firing(neuron, (16, 3, CHANNELS))
     with torch.no_grad():
-        require(torch.equal(neuron(x), other(x)), f"{subject.name}: the loaded neuron spikes differently")
+        require(equal(neuron(x), other(x)), f"{subject.name}: the loaded neuron spikes differently")
         if subject.stepwise:
             _, state = neuron.scan(x[:8])
             require(
-                torch.equal(neuron.scan(x[8:], state)[0], other.scan(x[8:], through_file(state))[0]),
+                equal(neuron.scan(x[8:], state)[0], other.scan(x[8:], through_file(state))[0]),
                 f"{subject.name}: the loaded state goes on differently",
             )
 

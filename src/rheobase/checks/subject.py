@@ -34,6 +34,12 @@ def require(condition: object, message: str) -> None:
         raise CheckFailed(message)
 
 
+def equal(one: Tensor, other: Tensor) -> bool:
+    """Like `torch.equal`, but NaN is equal to NaN: what diverges on both sides is no disagreement."""
+    same = one.shape == other.shape and one.dtype == other.dtype
+    return same and bool(((one == other) | ((one != one) & (other != other))).all())
+
+
 class Subject:
     """A neuron class, or a function that makes neurons, and what its keyword arguments say about it."""
 
