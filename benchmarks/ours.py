@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
-
 import torch
 from torch import Tensor
 
@@ -32,19 +29,7 @@ def neuron(work: Work, **options) -> rb.neurons.Neuron:
     if work.neuron.lower() in ("problif", "probplif"):
         options["seed"] = 1
     torch.manual_seed(0)  # GLIF draws its first parameters
-    if ":" in work.neuron:
-        return _from_file(work.neuron)(**options)
     return rb.neurons.create(work.neuron, **options)
-
-
-def _from_file(place: str) -> type:
-    path, _, name = place.rpartition(":")
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"benchmarks: {path} is no Python file; give file.py:Class.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, name)
 
 
 def fused(work: Work, **options) -> Layer:

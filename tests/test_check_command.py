@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import rheobase as rb
-from rheobase import checks, cli, show
+from rheobase import checks, cli, neurons
 from rheobase.commands import terminal
 
 NEURON = '''
@@ -77,7 +77,7 @@ def test_a_file_without_the_class_names_what_it_has(tmp_path, monkeypatch, name)
     monkeypatch.setattr("sys.path", sys.path[:])
     (tmp_path / "my.py").write_text(NEURON)
     with pytest.raises(ValueError, match=r"write .*my\.py:CLASS\. It has: Mine\."):
-        show.maker(f"{tmp_path}/{name}")
+        neurons.kind(f"{tmp_path}/{name}")
 
 
 def test_a_parameter_that_gets_no_gradient_fails(tmp_path, say):

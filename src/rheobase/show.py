@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import inspect
-import pathlib
-import sys
-import types
 
 import torch
 
-from rheobase import neurons, surrogate
+from rheobase import neurons
 from rheobase.fuse import cpu, gpu, gpu_source
 from rheobase.fuse.launch import DTYPES
 from rheobase.fuse.trace import Graph, Node, Program
-from rheobase.names import unknown
 from rheobase.neurons import Neuron
-from rheobase.training import Config
+from rheobase.neurons.named import split
 
 SIGNS = {
     "add": "{0} + {1}", "sub": "{0} − {1}", "mul": "{0} · {1}", "div": "{0} / {1}", "neg": "−{0}",
@@ -27,48 +22,9 @@ SIGNS = {
 }  # fmt: skip
 
 
-def maker(name: str) -> type[Neuron]:
-    """A neuron's class by name, or from a file: `path/to/my.py:MyNeuron`.
-
-    Errors: ValueError for unknown names and for a file without such a class.
-    """
-    path, _, kind = name.rpartition(":")
-    if not path and not kind.endswith(".py"):
-        if name.lower() not in neurons.KINDS:
-            raise unknown("neuron", name, neurons.names())
-        return neurons.KINDS[name.lower()]
-    path, kind = (path, kind) if path else (kind, "")
-    if not pathlib.Path(path).is_file():
-        raise ValueError(f"No file {path!r}; write FILE.py:CLASS with a path from here.")
-    module = _imported(pathlib.Path(path).absolute())
-    found = getattr(module, kind, None)
-    if not (isinstance(found, type) and issubclass(found, Neuron)):
-        own = [k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Neuron)]
-        kinds = ", ".join(k for k in own if vars(module)[k].__module__ == module.__name__) or "none"
-        raise ValueError(f"{path} has no neuron class {kind!r}; write {path}:CLASS. It has: {kinds}.")
-    return found
-
-
-def _imported(path: pathlib.Path) -> types.ModuleType:
-    """A file as a module, which may import its neighbours, as a script may."""
-    name = path.stem if path.stem not in sys.modules else f"{path.stem}, {path}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{str(path)!r} is no Python file; write FILE.py:CLASS.")
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
 def load(name: str, **options) -> Neuron:
     """A neuron by name or FILE.py:CLASS, with the options its constructor knows; `steps` is 4 where it is needed."""
-    kind = maker(name)
+    kind = neurons.kind(name)
     known = inspect.signature(kind).parameters
     return kind(**{key: value for key, value in {"steps": 4, **options}.items() if key in known})
 
@@ -78,14 +34,11 @@ def from_spec(spec: str, steps: int) -> Neuron:
 
     Errors: ValueError and TypeError for unknown names and options.
     """
-    parts = spec.split(":")
-    name = ":".join(part for part in parts if "=" not in part)  # FILE.py:CLASS has a colon of its own
-    written = Config().with_neuron(":".join(["spec", *(part for part in parts if "=" in part)])).neuron_options
-    options = {key: surrogate.from_text(str(value)) if key == "surrogate" else value for key, value in written.items()}
-    kind = maker(name)
+    name, options = split(spec)
+    kind = neurons.kind(name)
     needed = inspect.signature(kind).parameters.get("steps")
     made_for = {"steps": steps} if needed is not None and needed.default in (needed.empty, None) else {}
-    return kind(**{**made_for, **options})
+    return neurons.create(name, **{**made_for, **options})
 
 
 @dataclasses.dataclass(frozen=True)

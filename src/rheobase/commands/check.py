@@ -5,12 +5,12 @@ from rheobase.commands import terminal
 
 def run(arguments: list[str]) -> int:
     """Run the check suite that every neuron here passes: `rheobase check clif`, `rheobase check my.py:MyNeuron`."""
-    from rheobase import checks, show
+    from rheobase import checks, neurons
 
     if len(arguments) != 1 or arguments[0].startswith("-"):
         terminal.say((run.__doc__ or "").strip())
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 1
-    results = checks.run(show.maker(arguments[0]))
+    results = checks.run(neurons.kind(arguments[0]))
     for result in results:
         terminal.say(f"{'ok  ' if result.passed else 'FAIL'} {result.name:28s} {result.seconds:6.2f} s")
         if not result.passed:

@@ -31,7 +31,8 @@ class Options:
 
     def changed(self, config: "Config") -> "Config":
         """The config with neuron and noise as asked for. Errors: ValueError for a neuron that draws nothing."""
-        from rheobase.neurons import KINDS
+        from rheobase import neurons
+        from rheobase.neurons.named import in_file
 
         if self.neuron is not None:
             config = config.with_neuron(self.neuron)
@@ -39,8 +40,8 @@ class Options:
             config = config.but(seed=self.seed)
         if not self.deterministic:
             return config
-        kind = KINDS.get(config.neuron.lower())
-        if kind is None or "sigma" not in inspect.signature(kind.__init__).parameters:
+        known = config.neuron.lower() in neurons.KINDS or in_file(config.neuron)
+        if not known or "sigma" not in inspect.signature(neurons.kind(config.neuron).__init__).parameters:
             raise ValueError(f"--deterministic: {config.neuron} draws nothing. Leave it out.")
         return config.but(neuron_options={**config.neuron_options, "sigma": 0.0})
 

@@ -184,12 +184,9 @@ def _needed(name: str, steps: int) -> dict[str, Any]:
     """What a neuron cannot do without: `steps`, one channel, one feature."""
     import inspect
 
-    from rheobase.names import unknown
-    from rheobase.neurons import KINDS
+    from rheobase import neurons
 
-    if name not in KINDS:
-        raise unknown("neuron", name, KINDS)
-    known = inspect.signature(KINDS[name].__init__).parameters
+    known = inspect.signature(neurons.kind(name).__init__).parameters
     offered = {"steps": steps, "channels": 1, "features": 1}
     return {k: v for k, v in offered.items() if k in known and known[k].default is inspect.Parameter.empty}
 

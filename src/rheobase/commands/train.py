@@ -29,6 +29,7 @@ class Options:
 def run(arguments: list[str]) -> int:
     """Train a network: `rheobase train [RECIPE] [--field value ...]`; without arguments ProbPLIF on digits."""
     from rheobase import training
+    from rheobase.neurons.named import short
 
     config, options = flags.with_config(Options, arguments, "train")
     command = flags.line("train", arguments)
@@ -38,7 +39,7 @@ def run(arguments: list[str]) -> int:
         _only_resume(arguments)
         folder = options.resume
     else:
-        name = f"{config.recipe}-{config.neuron}-seed{config.seed}".replace("/", "-")
+        name = f"{config.recipe}-{short(config.neuron)}-seed{config.seed}".replace("/", "-")
         folder = group.share(options.out or flags.free_folder(Path("runs") / name))
         terminal.say(f"{config.neuron} on {config.data}, seed {config.seed}, in {folder}")
     found = training.train(

@@ -7,6 +7,7 @@ from typing import Any
 from rheobase import neurons
 from rheobase.names import unknown
 from rheobase.neurons import Neuron
+from rheobase.neurons.named import in_file
 
 REQUIRED = inspect.Parameter.empty
 
@@ -28,9 +29,9 @@ def neuron_for(
     that has no parameter to spread; TypeError for what is no factory of neurons.
     """
     if isinstance(choice, str):
-        kind = neurons.KINDS.get(choice.lower())
-        if kind is None:
+        if choice.lower() not in neurons.KINDS and not in_file(choice):
             raise unknown("neuron", choice, [*neurons.names(), "relu"])
+        kind = neurons.kind(choice)
         offered = _offered(kind, features, steps, per_channel)
         return neurons.create(choice, **{**offered, **(options or {}), **_taken(kind, wanted)})
     if options:

@@ -11,6 +11,7 @@ from rheobase.neurons.glif import GLIF
 from rheobase.neurons.ilif import ILIF, IPLIF
 from rheobase.neurons.klif import KLIF
 from rheobase.neurons.lif import LIF
+from rheobase.neurons.named import from_file, in_file
 from rheobase.neurons.plif import PLIF
 from rheobase.neurons.problif import ProbLIF, ProbPLIF
 from rheobase.neurons.psn import PSN
@@ -26,17 +27,27 @@ def names() -> list[str]:
     return list(KINDS)
 
 
+def kind(name: str) -> type[Neuron]:
+    """The class of a neuron by its lower-case name, or of your own as `path/to/my.py:MyNeuron`.
+
+    Errors: ValueError naming the nearest name, and for a file without such a class.
+    """
+    if in_file(name):
+        return from_file(name)
+    if name.lower() not in KINDS:
+        raise unknown("neuron", name, names())
+    return KINDS[name.lower()]
+
+
 def create(name: str, *, gradient_steps: int | None = None, **options) -> Neuron:
-    """A neuron by its lower-case name; a surrogate may be given as text. `gradient_steps=k`: as `truncated` makes it.
+    """A neuron by name (see `kind`); a surrogate may be given as text. `gradient_steps=k`: as `truncated` makes it.
 
     Errors: ValueError naming the nearest name.
     """
-    if name.lower() not in KINDS:
-        raise unknown("neuron", name, names())
     if isinstance(options.get("surrogate"), str):
         options["surrogate"] = surrogates.from_text(options["surrogate"])
-    neuron = KINDS[name.lower()](**options)
+    neuron = kind(name)(**options)
     return neuron if gradient_steps is None else truncated(neuron, gradient_steps)
 
 
-__all__ = ["KINDS", "Neuron", "create", "names", "truncated", *[kind.__name__ for kind in _KINDS]]
+__all__ = ["KINDS", "Neuron", "create", "kind", "names", "truncated", *[kind.__name__ for kind in _KINDS]]

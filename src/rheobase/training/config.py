@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
 from rheobase.names import unknown
+from rheobase.neurons.named import split
 from rheobase.training.settings import DataSettings, MachineSettings, NetworkSettings, OptimisationSettings
 
 GROUPS = (DataSettings, NetworkSettings, OptimisationSettings, MachineSettings)
@@ -44,17 +45,12 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
         return dataclasses.replace(self, **changes)
 
     def with_neuron(self, spec: str) -> Config:
-        """A copy with the neuron of `name` or `name:option=value:option=value`.
+        """A copy with the neuron of `name` or `name:option=value:option=value`; the name of your own is FILE.py:CLASS.
 
         Options are added to the config's own where the name is the same; another neuron starts from its defaults.
         """
-        name, *pairs = spec.split(":")
-        options = dict(self.neuron_options) if name == self.neuron else {}
-        for pair in pairs:
-            option, equals, value = pair.partition("=")
-            if not equals:
-                raise ValueError(f"neuron {spec!r}: options are written name:option=value; got {pair!r}.")
-            options[option] = _value(value)
+        name, written = split(spec)
+        options = {**(self.neuron_options if name == self.neuron else {}), **written}
         return self.but(neuron=name, neuron_options=options)
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,13 +75,3 @@ def _choices() -> dict[str, tuple[str, ...]]:
     """The fields with a fixed set of values, and these."""
     hints = {name: kind for group in GROUPS for name, kind in get_type_hints(group).items()}
     return {name: get_args(kind) for name, kind in hints.items() if isinstance((*get_args(kind), None)[0], str)}
-
-
-def _value(text: str) -> float | bool | str:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return int(number) if number.is_integer() and "." not in text and "e" not in text.lower() else number

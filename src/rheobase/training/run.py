@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rheobase.data import Batch
 from rheobase.fuse.operator import last_backend
 from rheobase.neurons.learned import learned, summary
+from rheobase.neurons.named import fingerprint, warn_of_changes
 from rheobase.training import checkpoint, record
 from rheobase.training.averaging import Average
 from rheobase.training.config import Config
@@ -81,7 +82,7 @@ class Run:
         self.order_at_epoch = self.order.get_state()
         self.progress, self.log = Progress(), Log(None)
         self.exchanged = False
-        self.circumstances = record.circumstances(command)
+        self.circumstances = record.circumstances(command) | fingerprint(config.neuron)
 
     @property
     def step(self) -> int:
@@ -259,6 +260,7 @@ class Run:
         self.order_at_epoch = state["order"]
         self.order.set_state(self.order_at_epoch)
         self.progress = Progress(**state["progress"])
+        warn_of_changes(self.config.neuron, state["circumstances"], self.folder)
         self.circumstances = state["circumstances"]
         checkpoint.restore_random_state(state["random"][self.group.rank])
 

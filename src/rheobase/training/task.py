@@ -19,6 +19,7 @@ from rheobase.data.encodings import Encoding
 from rheobase.data.recordings import Recordings
 from rheobase.models.saved import fill
 from rheobase.neurons import Neuron
+from rheobase.neurons.named import warn_of_changes
 from rheobase.training import record
 from rheobase.training.config import Config
 from rheobase.training.distributed import Group
@@ -159,6 +160,7 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
     if path.suffix == ".json":
         found = _finished(path)
         path, told = path.parent / found["weights"], Config.from_dict(found["config"])
+        warn_of_changes(told.neuron, found, source)
     trained, weights = read_weights(path)
     config = Config.from_dict(trained)
     if told is not None and told != config:

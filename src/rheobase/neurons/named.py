@@ -1,0 +1,106 @@
+"""Neurons as they are written on a command line: `lif`, `my.py:MyNeuron`, `lif:tau=4:reset=hard`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import pathlib
+import sys
+import types
+import warnings
+from collections.abc import Mapping
+
+from rheobase.neurons.base import Neuron
+
+_modules: dict[tuple[str, int], types.ModuleType] = {}  # by path and time of the last change
+
+
+def split(spec: str) -> tuple[str, dict[str, float | bool | str]]:
+    """The neuron's name, and the options behind it as numbers, truth values or text.
+
+    Errors: ValueError for options without a value.
+    """
+    first, *rest = spec.split(":")
+    if first.endswith(".py") and rest and "=" not in rest[0]:  # FILE.py:CLASS has a colon of its own
+        first = f"{first}:{rest.pop(0)}"
+    options = {}
+    for pair in rest:
+        option, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"neuron {spec!r}: options are written name:option=value; got {pair!r}.")
+        options[option] = _value(value)
+    return first, options
+
+
+def _value(text: str) -> float | bool | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() and "." not in text and "e" not in text.lower() else number
+
+
+def in_file(name: str) -> bool:
+    """Whether a neuron's name is FILE.py:CLASS."""
+    path, _, kind = name.rpartition(":")
+    return bool(path) or kind.endswith(".py")
+
+
+def short(name: str) -> str:
+    """A neuron's name for folders and tables: of FILE.py:CLASS the class."""
+    return name.rpartition(":")[2]
+
+
+def from_file(name: str) -> type[Neuron]:
+    """The class of a neuron in a file, `path/to/my.py:MyNeuron`; a file that has changed is read again.
+
+    Errors: ValueError for a missing file and for one without such a class; whatever the file raises.
+    """
+    path, _, kind = name.rpartition(":")
+    path, kind = (path, kind) if path else (kind, "")
+    if not pathlib.Path(path).is_file():
+        raise ValueError(f"No file {path!r}; write FILE.py:CLASS with a path from here.")
+    module = _imported(pathlib.Path(path).absolute())
+    found = getattr(module, kind, None)
+    if not (isinstance(found, type) and issubclass(found, Neuron)):
+        own = [k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Neuron)]
+        kinds = ", ".join(k for k in own if vars(module)[k].__module__ == module.__name__) or "none"
+        raise ValueError(f"{path} has no neuron class {kind!r}; write {path}:CLASS. It has: {kinds}.")
+    return found
+
+
+def fingerprint(name: str) -> dict[str, str]:
+    """For records, of a neuron in a file: the SHA-256 of that file. Nothing for neurons of the package."""
+    if not in_file(name):
+        return {}
+    return {"neuron_sha256": hashlib.sha256(pathlib.Path(name.rpartition(":")[0]).read_bytes()).hexdigest()}
+
+
+def warn_of_changes(name: str, told: Mapping[str, object], where: object) -> None:
+    """Warn if a neuron's file is not what it was when a record or checkpoint, `told`, was written at `where`."""
+    now = fingerprint(name)
+    if now and "neuron_sha256" in told and told["neuron_sha256"] != now["neuron_sha256"]:
+        warnings.warn(f"{name} has changed since {where} was written: what runs now is another neuron.", stacklevel=3)
+
+
+def _imported(path: pathlib.Path) -> types.ModuleType:
+    """A file as a module, which may import its neighbours, as a script may."""
+    key = str(path), path.stat().st_mtime_ns
+    if key in _modules:
+        return _modules[key]
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}, {path}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{str(path)!r} is no Python file; write FILE.py:CLASS.")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    _modules[key] = module
+    return module
