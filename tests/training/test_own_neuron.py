@@ -85,6 +85,9 @@ def test_it_trains_resumes_and_is_evaluated(folder, capsys):
         cli.main(["train", "--resume", str(run)])
     assert cli.main(["compare", "--neurons", "lif,my.py:Leaky", *begin[1:-2], "--epochs", "1", "--seeds", "0"]) == 0
     assert "my.py:Leaky" in capsys.readouterr().out
+    (folder / "my.py").unlink()
+    assert cli.main(["eval", str(run)]) == 1
+    assert "No file 'my.py'; write FILE.py:CLASS" in capsys.readouterr().err
 
 
 def test_it_stands_in_deep_networks(folder):

@@ -72,10 +72,9 @@ def from_file(name: str) -> type[Neuron]:
 
 
 def fingerprint(name: str) -> dict[str, str]:
-    """For records, of a neuron in a file: the SHA-256 of that file. Nothing for neurons of the package."""
-    if not in_file(name):
-        return {}
-    return {"neuron_sha256": hashlib.sha256(pathlib.Path(name.rpartition(":")[0]).read_bytes()).hexdigest()}
+    """For records, of a neuron in a file: the SHA-256 of that file, if it is there. Else nothing."""
+    path = pathlib.Path(name.rpartition(":")[0])
+    return {"neuron_sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
 
 
 def warn_of_changes(name: str, told: Mapping[str, object], where: object) -> None:
