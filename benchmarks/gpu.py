@@ -1,12 +1,14 @@
-"""Fused GPU kernels against the bandwidth of a copy, our eager loop and SpikingJelly's own kernels, on an NVIDIA GPU.
+"""Fused GPU kernels against the bandwidth of a copy, our eager loop and SpikingJelly, on an NVIDIA GPU.
 
     OMP_WAIT_POLICY=PASSIVE python -m benchmarks.gpu           # about 3 minutes; results/benchmarks/gpu.json
     OMP_WAIT_POLICY=PASSIVE python -m benchmarks.gpu --quick   # small sizes: does everything run?
-    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.gpu --sweep   # also: how LIF's backward pass is best cut
+    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.gpu --groups cuts   # how LIF's passes are best cut
 
-All sides of a case take turns; CUDA events time each call; the median counts. `limit` is the time of a copy that moves
-as many bytes as the kernels must: each input read once, each output written once. Before it is timed, each side's
-spikes are compared with the eager loop's. SpikingJelly runs its torch, cupy and triton backends, where it is installed.
+All sides of a case take turns; CUDA events time some calls in a row, so that launching one hides behind the other; the
+median counts. `limit` is the time of a copy that moves as many bytes as the kernels must: each input read once, each
+output written once. Before it is timed, each side's spikes are compared with the eager loop's. SpikingJelly runs the
+implementation that it chooses itself, Triton where its wheel is installed, and the recurrent layer also as a CUDA graph
+of forward and backward pass, which spares it the launches.
 """
 
 from __future__ import annotations
@@ -14,54 +16,84 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.metadata
+import importlib.util
 import itertools
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from unittest import mock
 
 import torch
 from torch import Tensor
 
 import rheobase as rb
-from benchmarks import record
+from benchmarks import models, ours_recurrent, record, recurrent_peers
+from benchmarks.recurrence import Recurrence
 from rheobase.fuse import gpu
 
 Way = Callable[[Tensor], Tensor]
+GROUPS = ("layer", "recurrent", "network")
 PASSES = {"forward": 2, "both": 5}  # tensors of x's size that must be moved: x, s; then x, ds, dx
 DTYPE = torch.bfloat16
+SHAPES = ((256, 256, 128, 0.1), (250, 256, 256, 0.1), (784, 256, 256, 0.1))  # steps, batch, features, spike rate
+CUTS = {  # chunk, neurons per thread, warps
+    "both": (
+        *((4, each, 4) for each in (2, 4, 8)), *((8, each, 4) for each in (2, 4, 8)), *((16, 2, n) for n in (2, 4, 8)),
+        (16, 1, 4), (16, 4, 4), (32, 1, 4), (32, 2, 4), (32, 2, 2),
+    ),
+    "forward": tuple(itertools.product((0,), (1, 2, 4, 8), (4, 8))),
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run all cases. Returns 1 where there is no GPU, and says so."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     record.common(parser)
-    parser.add_argument("--sweep", action="store_true", help="time LIF's backward pass cut in several ways")
+    parser.add_argument("--groups", nargs="+", choices=(*GROUPS, "cuts"), default=GROUPS)
     given = parser.parse_args(arguments)
     if not torch.cuda.is_available():
         print("benchmarks.gpu: torch finds no GPU on this machine; nothing was measured.")
         return 1
-    command = [word for word in ("--quick", "--sweep") if getattr(given, word[2:])]
+    command = [*(["--quick"] if given.quick else []), "--groups", *given.groups]
     recorder = record.Recorder("gpu", given, command)
-    cases = list(_cases(given.quick, given.sweep))
-    for number, case in enumerate(cases, 1):
-        recorder.add(number, len(cases), case())
+    cases = list(_cases(given.quick, given.groups))
+    for number, (head, case) in enumerate(cases, 1):
+        head |= hardware()
+        try:
+            rows = [head | row for row in case()]
+        except Exception as error:  # a case that cannot run is a row of the table
+            rows = [head | {"subject": "all", "error": record.told(error)}]
+        recorder.add(number, len(cases), rows)
     return 0
 
 
-def _cases(quick: bool, sweep: bool):
-    elements = 1 << (20 if quick else 27)
-    for neuron, steps, direction in itertools.product(("lif", "clif"), (4, 32), PASSES):
-        yield lambda n=neuron, t=steps, d=direction: feedforward(n, t, elements // t, d)
-    yield lambda: recurrent(*((16, 8, 32) if quick else (256, 256, 128)))
-    if sweep:
-        yield lambda: cuts(32, elements // 32)
+def _cases(quick: bool, groups: list[str]) -> Iterator[tuple[dict, Callable[[], list[dict]]]]:
+    """Every case as the head of its rows, and what measures them."""
+    elements = 1 << (20 if quick else 28)
+    rounds = 3 if quick else 21
+    layer = {"group": "gpu", "dtype": "bf16"}
+    if "layer" in groups:
+        for neuron, steps, direction in itertools.product(("lif", "clif"), (4, 32), PASSES):
+            head = layer | {"neuron": neuron, "steps": steps, "size": elements // steps, "direction": direction}
+            yield head, functools.partial(feedforward, neuron, steps, elements // steps, direction, rounds)
+    for shape in SHAPES if "recurrent" in groups else ():
+        steps, batch, features, rate = (16, 32, shape[2], shape[3]) if quick else shape
+        head = {"group": "gpu recurrent", "neuron": "lif", "steps": steps, "batch": batch, "features": features}
+        for direction in PASSES:
+            problem = Recurrence(steps, batch, features, rate, direction=direction)
+            yield head | {"direction": direction, "rate_wanted": rate}, functools.partial(recurrent, problem, rounds)
+    for neuron in ("lif", "clif") if "network" in groups else ():
+        case = models.Case(neuron, batch=8 if quick else 128, dtype="bfloat16", device="cuda")
+        yield case.row() | {"group": "gpu network"}, functools.partial(network, case, rounds)
+    for direction in CUTS if "cuts" in groups else ():
+        head = layer | {"group": "gpu cuts", "neuron": "lif", "steps": 32, "size": elements // 32}
+        yield head | {"direction": direction}, functools.partial(cuts, direction, 32, elements // 32, rounds)
 
 
-def feedforward(neuron: str, steps: int, neurons: int, direction: str) -> list[dict]:
+def feedforward(neuron: str, steps: int, neurons: int, direction: str, rounds: int) -> list[dict]:
     """One neuron on x [steps, neurons] in bfloat16: ours fused and eager, SpikingJelly, and the copy as the bound."""
     x = inputs(steps, neurons)
-    ways = {"rheobase": backed(neuron, "triton"), "eager": backed(neuron, "eager")} | spikingjelly(neuron)
-    about = {"group": "gpu", "neuron": neuron, "steps": steps, "size": neurons, "direction": direction, "dtype": "bf16"}
+    ways = {"rheobase": backed(neuron, "triton"), "eager": backed(neuron, "eager")}
+    ways["SpikingJelly"] = spikingjelly(neuron)
     rows, runs = [], {}
     with torch.no_grad():
         wanted = ways["eager"](x)
@@ -70,13 +102,14 @@ def feedforward(neuron: str, steps: int, neurons: int, direction: str) -> list[d
             with torch.no_grad():
                 flips = float((way(x) != wanted).float().mean())
             runs[name] = prepared(way, x, direction)
-            runs[name]()
-            rows.append({"subject": name, "flips": flips})
+            row = {"flips": flips, "peak_bytes": peak(runs[name])}
+            rows.append({"subject": name} | row)
         except Exception as error:  # a peer that cannot run is a row of the table
+            runs.pop(name, None)
             rows.append({"subject": name, "error": record.told(error)})
     runs["limit"] = copies(x, PASSES[direction])
-    rows.append({"subject": "limit"})
-    return [about | hardware() | row | times.get(row["subject"], {}) for times in [timed(runs)] for row in rows]
+    times = timed(runs, rounds, 4)
+    return [row | times.get(row["subject"], {}) for row in [*rows, {"subject": "limit"}]]
 
 
 def inputs(*shape: int) -> Tensor:
@@ -95,30 +128,22 @@ def backed(neuron: str, backend: str) -> Way:
     return call
 
 
-def spikingjelly(neuron: str) -> dict[str, Way]:
-    """SpikingJelly's ways to run the same neuron; none where it is not installed."""
-    try:
+def spikingjelly(neuron: str) -> Way:
+    """SpikingJelly's twin of our neuron."""
+
+    def call(x: Tensor) -> Tensor:
         from spikingjelly.activation_based import functional, surrogate
         from spikingjelly.activation_based import neuron as neurons
-    except ImportError as error:
-        print(f"benchmarks.gpu: SpikingJelly cannot be imported ({error}); its rows are left out.")
-        return {}
-    common = {"tau": 2.0, "surrogate_function": surrogate.ATan(2.0), "step_mode": "m"}
 
-    def way(backend: str) -> Way:
-        def call(x: Tensor) -> Tensor:
-            if not made:
-                soft = {"decay_input": False, "v_reset": None}
-                kind = functools.partial(neurons.LIFNode, **soft) if neuron == "lif" else neurons.ComplementaryLIFNode
-                made.append(kind(**common))
-                made[0].cuda().backend = backend
-            functional.reset_net(made[0])
-            return made[0](x)
+        if not made:
+            soft = {"decay_input": False, "v_reset": None}
+            kind = functools.partial(neurons.LIFNode, **soft) if neuron == "lif" else neurons.ComplementaryLIFNode
+            made.append(kind(tau=2.0, surrogate_function=surrogate.ATan(2.0), step_mode="m").cuda())
+        functional.reset_net(made[0])
+        return made[0](x)
 
-        made: list = []
-        return call
-
-    return {f"spikingjelly {backend}": way(backend) for backend in ("torch", "cupy", "triton")}
+    made: list = []
+    return call
 
 
 def prepared(way: Way, x: Tensor, direction: str) -> Callable[[], object]:
@@ -136,53 +161,111 @@ def copies(x: Tensor, tensors: int) -> Callable[[], object]:
     return lambda: target.copy_(source)
 
 
-def recurrent(steps: int, batch: int, features: int) -> list[dict]:
-    """A recurrent LIF layer, forward and backward: the eager loop, which is all that a GPU has so far."""
-    layer = rb.Recurrent(rb.LIF(), features, features).cuda()
-    x = inputs(steps, batch, features).float().requires_grad_()
-    cotangent = torch.randn_like(x)
-    about = {"group": "gpu recurrent", "neuron": "lif", "steps": steps, "size": batch * features, "direction": "both"}
-    run = {"eager": lambda: torch.autograd.grad(layer(x), [x, *layer.parameters()], cotangent)}
-    return [about | hardware() | {"subject": name} | row for name, row in timed(run, rounds=7).items()]
+def peak(run: Callable[[], object]) -> int:
+    """Bytes that a call needs at its highest, beyond what was there before."""
+    run()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run()
+    return torch.cuda.max_memory_allocated() - before
 
 
-def cuts(steps: int, neurons: int) -> list[dict]:
-    """LIF forward and backward with chunks, neurons and warps per program of every sensible size."""
+def recurrent(problem: Recurrence, rounds: int) -> list[dict]:
+    """A recurrent LIF layer in float32: ours, the eager loop, SpikingJelly's container, and that as a CUDA graph."""
+    currents, weight, gradient = problem.currents().cuda(), problem.weight().cuda(), problem.gradient().cuda()
+    leaves = [currents.clone().requires_grad_(), weight.clone().requires_grad_()]
+    calls = {"rheobase": ours_recurrent.fused(problem), "eager": ours_recurrent.plain(problem)}
+    calls["SpikingJelly"] = recurrent_peers.spikingjelly(problem)
+    wanted = calls["eager"](currents, weight)
+    rows, runs = [], {}
+    for name, call in calls.items():
+        run = functools.partial(_recurrent_run, call, leaves, gradient, problem.direction)
+        different = (call(currents, weight) != wanted).float().mean()
+        rows.append({"subject": name, "flips": float(different), "peak_bytes": peak(run)})
+        runs[name] = run
+    runs["SpikingJelly graph"] = graphed(runs["SpikingJelly"])
+    rows.append({"subject": "SpikingJelly graph"})
+    times = timed(runs, rounds, 1)
+    return [row | times[row["subject"]] for row in rows]
+
+
+def _recurrent_run(call: Callable, leaves: list[Tensor], gradient: Tensor, direction: str) -> object:
+    if direction == "both":
+        return torch.autograd.grad(call(*leaves), leaves, gradient)
+    with torch.no_grad():
+        return call(*leaves)
+
+
+def graphed(run: Callable[[], object]) -> Callable[[], object]:
+    """The call captured as a CUDA graph: all its kernels are launched at once."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(2):
+            run()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        held = run()
+
+    def replay() -> object:
+        graph.replay()
+        return held
+
+    return replay
+
+
+def network(case: models.Case, rounds: int) -> list[dict]:
+    """A training step of Spiking ResNet-18, mixed precision, channels last."""
+    sides = ["rheobase", "rheobase packed"] + ["SpikingJelly"] * bool(importlib.util.find_spec("spikingjelly"))
+    steps = {side: models.Step(case, side, "channels_last") for side in sides}
+    ours = steps["rheobase"]()
+    rows = []
+    for side, step in steps.items():
+        rows.append({"subject": side, "apart": float((step() - ours).abs().max()), "peak_bytes": peak(step)})
+    times = timed(steps, rounds, 4)  # type: ignore[arg-type]
+    rows = [row | times[row["subject"]] for row in rows]
+    return [row | {"images_per_second": case.batch / row["seconds"]} for row in rows]
+
+
+def cuts(direction: str, steps: int, neurons: int, rounds: int) -> list[dict]:
+    """LIF's passes with chunks, neurons and warps per program of every sensible size."""
     x = inputs(steps, neurons)
-    runs = {}
-    for chunk, each, warps in itertools.product((4, 8, 16, 32), (1, 2, 4, 8), (2, 4, 8)):
-        if chunk * each <= 128:
-            runs[f"chunk {chunk}, {each} neurons per thread, {warps} warps"] = _cut(x, chunk, each, warps)
-    about = {"group": "gpu cuts", "neuron": "lif", "steps": steps, "size": neurons, "direction": "both"}
-    return [about | hardware() | {"subject": name} | row for name, row in timed(runs, rounds=15).items()]
+    runs = {"limit": copies(x, PASSES[direction])}
+    for chunk, each, warps in CUTS[direction]:
+        named = f"chunk {chunk}, " if chunk else ""
+        runs[f"{named}{each} neurons per thread, {warps} warps"] = _cut(x, direction, chunk, each, warps)
+    return [{"subject": name} | row for name, row in timed(runs, rounds, 4).items()]
 
 
-def _cut(x: Tensor, chunk: int, each: int, warps: int) -> Callable[[], object]:
-    run, shape = prepared(backed("lif", "triton"), x, "both"), gpu.shape
+def _cut(x: Tensor, direction: str, chunk: int, each: int, warps: int) -> Callable[[], object]:
+    run, shape = prepared(backed("lif", "triton"), x, direction), gpu.shape
 
     def cut(*given) -> gpu.Shape:
-        return gpu.Shape(gpu.WARP * warps * each, warps, chunk) if given[4] else shape(*given)
+        return shape(*given) if given[4] != bool(chunk) else gpu.Shape(gpu.WARP * warps * each, warps, chunk)
 
     def patched() -> object:
-        with mock.patch.object(gpu, "shape", cut), mock.patch.object(gpu, "chunk_length", lambda *_: chunk):
+        with mock.patch.object(gpu, "shape", cut), mock.patch.object(gpu, "chunk_length", lambda *_: chunk or 16):
             return run()
 
     return patched
 
 
-def timed(runs: dict[str, Callable[[], object]], rounds: int = 41) -> dict[str, dict]:
-    """Median and quartiles of each call in turn, after three calls to warm up; seconds."""
+def timed(runs: dict[str, Callable[[], object]], rounds: int, repeat: int) -> dict[str, dict]:
+    """Median and quartiles of each side in turn, `repeat` calls at a time, after three turns to warm up; seconds."""
     found: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 3):
         for name, run in runs.items():
             begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             torch.cuda.synchronize()
             begin.record()
-            run()
+            for _ in range(repeat):
+                run()
             end.record()
             torch.cuda.synchronize()
             if turn >= 3:
-                found[name].append(begin.elapsed_time(end) / 1e3)
+                found[name].append(begin.elapsed_time(end) / 1e3 / repeat)
     return {name: _row(sorted(values)) for name, values in found.items()}
 
 

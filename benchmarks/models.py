@@ -44,6 +44,7 @@ class Case:
     batch: int = 16
     width: float = 1.0
     dtype: str = "float32"
+    device: str = "cpu"
 
     def row(self) -> dict:
         sizes = {"steps": self.steps, "size": self.batch, "width": self.width}
@@ -51,7 +52,7 @@ class Case:
 
     def precision(self) -> torch.autocast:
         """Mixed precision as in the papers' training for bfloat16, nothing for float32."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.dtype == "bfloat16")
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.dtype == "bfloat16")
 
 
 def network(case: Case, side: str, form: str) -> nn.Module:
@@ -77,11 +78,11 @@ class Step:
     def __init__(self, case: Case, side: str, form: str):
         import rheobase as rb
 
-        self.model = network(case, side, form)
+        self.model = network(case, side, form).to(case.device)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.0, momentum=0.9)
         generator = torch.Generator().manual_seed(0)
-        self.images = torch.randn(case.batch, 3, 32, 32, generator=generator)
-        self.labels = torch.arange(case.batch) % 10
+        self.images = torch.randn(case.batch, 3, 32, 32, generator=generator).to(case.device)
+        self.labels = (torch.arange(case.batch) % 10).to(case.device)
         self.case = case
         self.packing = rb.pack_spikes if side == "rheobase packed" else contextlib.nullcontext
 

@@ -22,13 +22,18 @@ def make(name: str, n: int) -> rb.Neuron:
 
 @dataclasses.dataclass
 class Inputs:
-    """What goes into a call."""
+    """What goes into a call, made on the CPU and moved to where the kernels run."""
 
     x: Tensor
     weight: Tensor
     state: dict[str, Tensor] | None
     uniform: Tensor | None = None
     delays: Tensor | None = None
+
+    def to(self, device: str) -> "Inputs":
+        state = None if self.state is None else {name: v.to(device) for name, v in self.state.items()}
+        uniform = None if self.uniform is None else self.uniform.to(device)
+        return Inputs(self.x.to(device), self.weight.to(device), state, uniform, self.delays)
 
     def leaves(self) -> dict[str, Tensor]:
         state = {name: v for name, v in (self.state or {}).items() if v.is_floating_point()}
@@ -74,7 +79,7 @@ def call(neuron: rb.Neuron, inputs: Inputs, backend: str) -> dict[str, Tensor]:
         spikes, last = neuron.recur(leaves["x"], leaves["weight"], state, uniform=inputs.uniform, delays=inputs.delays)
         assert rb.last_backend() == backend
     outputs = [spikes, *(v for v in last.values() if v.is_floating_point())]
-    cots = [torch.randn(v.shape, generator=g).to(v.dtype) for v in outputs]
+    cots = [torch.randn(v.shape, generator=g).to(v) for v in outputs]
     kept = [(v, cot) for v, cot in zip(outputs, cots, strict=True) if v.requires_grad]
     wanted = {**leaves, **dict(neuron.named_parameters())}
     grads = torch.autograd.grad([v for v, _ in kept], list(wanted.values()), [c for _, c in kept], allow_unused=True)

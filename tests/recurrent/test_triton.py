@@ -10,10 +10,10 @@ from rheobase.fuse import build, gpu, recurrent_gpu, recurrent_gpu_source, trace
 from tests.fuse.test_compile_ahead import outside
 from tests.recurrent import cases
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 STEPS = 6  # one and a half chunks
-FUSED = ["alif", "glif", "plif", "probplif"]  # three states, coefficients per step, a gradient to one, random
-
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="runs in the interpreter, on tensors of the CPU")
+FEW = ["alif", "glif", "plif", "probplif"]  # three states, coefficients per step, a gradient to one, random
+FUSED = cases.FUSED if DEVICE == "cuda" else FEW
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,7 @@ def check(name: str, n: int = 17, dtype=torch.float32, state: bool = True, weigh
         neuron.seed = 5
     inputs = cases.dyadic(neuron, name, (STEPS, 18, n), dtype, state)
     inputs.weight = inputs.weight.to(weight)
+    neuron, inputs = neuron.to(DEVICE), inputs.to(DEVICE)
     eager = cases.call(neuron, inputs, "eager")
     assert 0.02 < eager["spikes"].double().mean() < 0.7
     found = cases.call(neuron, inputs, "triton")
@@ -53,6 +54,7 @@ def test_given_random_numbers():
     neuron = rb.ProbLIF()
     inputs = cases.dyadic(neuron, "problif", (STEPS, 5, 17), torch.float32)
     inputs.uniform = torch.rand(inputs.x.shape, generator=torch.Generator().manual_seed(4))
+    inputs = inputs.to(DEVICE)
     cases.compare(cases.call(neuron, inputs, "eager"), cases.call(neuron, inputs, "triton"))
 
 
@@ -78,7 +80,7 @@ def test_parts_of_a_weight_are_all_of_it():
 def test_random_numbers_sum_as_precisely_as_eager():
     """Against float64: gradients of ordinary numbers, whose sums round."""
     neuron, found = rb.LIF(surrogate=rb.surrogate.Triangle()), {}
-    inputs = cases.random("lif", (STEPS, 6, 40), torch.float32)
+    inputs = cases.random("lif", (STEPS, 6, 40), torch.float32).to(DEVICE)
     inputs.x, inputs.weight = inputs.x.double(), inputs.weight.double()
     truth = cases.call(neuron, inputs, "eager")
     inputs.x, inputs.weight = inputs.x.float(), inputs.weight.float()
@@ -92,6 +94,7 @@ def test_random_numbers_sum_as_precisely_as_eager():
 
 def test_two_halves_no_steps_and_a_retained_graph():
     neuron, inputs = rb.CLIF(), cases.dyadic(rb.CLIF(), "clif", (STEPS, 3, 17), torch.float32, False)
+    inputs = inputs.to(DEVICE)
     with rb.backend("triton"):
         whole, end = neuron.recur(inputs.x, inputs.weight)
         one, state = neuron.recur(inputs.x[:3], inputs.weight)
@@ -105,12 +108,12 @@ def test_two_halves_no_steps_and_a_retained_graph():
 
 
 def test_what_has_no_kernel_says_so():
-    x, weight = torch.zeros(2, 1, 3), torch.zeros(3, 3)
+    x, weight = torch.zeros(2, 1, 3, device=DEVICE), torch.zeros(3, 3, device=DEVICE)
     with rb.backend("triton"):
         with pytest.raises(RuntimeError, match="axonal delays"):
             rb.LIF().recur(x, weight, delays=torch.tensor([0, 1, 0]))
         with pytest.raises(RuntimeError, match="at most 512 neurons"):
-            rb.LIF().recur(torch.zeros(2, 1, 513), torch.zeros(513, 513))
+            rb.LIF().recur(torch.zeros(2, 1, 513, device=DEVICE), torch.zeros(513, 513, device=DEVICE))
         rb.LIF().recur(x, weight, delays=torch.zeros(3, dtype=torch.int64))
     assert rb.last_backend() == "triton"
 
