@@ -6,9 +6,9 @@
 
 All sides of a case take turns; CUDA events time some calls in a row, so that launching one hides behind the other; the
 median counts. `limit` is the time of a copy that moves as many bytes as the kernels must: each input read once, each
-output written once. Before it is timed, each side's spikes are compared with the eager loop's. SpikingJelly runs the
-implementation that it chooses itself, Triton where its wheel is installed, and the recurrent layer also as a CUDA graph
-of forward and backward pass, which spares it the launches.
+output written once. Before it is timed, each side's spikes are compared with the eager loop's. SpikingJelly runs its
+Triton kernels, LIF also with states rounded to bfloat16, which is less work and not the same spikes; the recurrent
+layer also as a CUDA graph of forward and backward pass, which spares it the launches.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def feedforward(neuron: str, steps: int, neurons: int, direction: str, rounds: i
     """One neuron on x [steps, neurons] in bfloat16: ours fused and eager, SpikingJelly, and the copy as the bound."""
     x = inputs(steps, neurons)
     ways = {"rheobase": backed(neuron, "triton"), "eager": backed(neuron, "eager")}
-    ways["SpikingJelly"] = spikingjelly(neuron)
+    ways |= spikingjelly(neuron)
     rows, runs = [], {}
     with torch.no_grad():
         wanted = ways["eager"](x)
@@ -108,7 +108,7 @@ def feedforward(neuron: str, steps: int, neurons: int, direction: str, rounds: i
             runs.pop(name, None)
             rows.append({"subject": name, "error": record.told(error)})
     runs["limit"] = copies(x, PASSES[direction])
-    times = timed(runs, rounds, 4)
+    times = timed(runs, rounds, 8)
     return [row | times.get(row["subject"], {}) for row in [*rows, {"subject": "limit"}]]
 
 
@@ -128,22 +128,28 @@ def backed(neuron: str, backend: str) -> Way:
     return call
 
 
-def spikingjelly(neuron: str) -> Way:
-    """SpikingJelly's twin of our neuron."""
+def spikingjelly(neuron: str) -> dict[str, Way]:
+    """SpikingJelly's twins of our neuron. LIF by its function: on bfloat16 inputs LIFNode leaves Triton for torch."""
 
-    def call(x: Tensor) -> Tensor:
+    def lif(x: Tensor, **precision: str) -> Tensor:
+        from spikingjelly.activation_based import functional, surrogate
+
+        v = torch.zeros_like(x[0], dtype=torch.bfloat16 if precision else torch.float32)
+        return functional.lif_multi_step(x, v, 2.0, False, 1.0, None, surrogate.ATan(2.0), **precision)[0]
+
+    def clif(x: Tensor) -> Tensor:
         from spikingjelly.activation_based import functional, surrogate
         from spikingjelly.activation_based import neuron as neurons
 
         if not made:
-            soft = {"decay_input": False, "v_reset": None}
-            kind = functools.partial(neurons.LIFNode, **soft) if neuron == "lif" else neurons.ComplementaryLIFNode
-            made.append(kind(tau=2.0, surrogate_function=surrogate.ATan(2.0), step_mode="m").cuda())
+            made.append(neurons.ComplementaryLIFNode(2.0, surrogate_function=surrogate.ATan(2.0), step_mode="m").cuda())
         functional.reset_net(made[0])
         return made[0](x)
 
     made: list = []
-    return call
+    if neuron == "clif":
+        return {"SpikingJelly": clif}
+    return {"SpikingJelly": lif, "SpikingJelly bf16 states": functools.partial(lif, neuron_storage="bf16")}
 
 
 def prepared(way: Way, x: Tensor, direction: str) -> Callable[[], object]:
@@ -184,10 +190,15 @@ def recurrent(problem: Recurrence, rounds: int) -> list[dict]:
         different = (call(currents, weight) != wanted).float().mean()
         rows.append({"subject": name, "flips": float(different), "peak_bytes": peak(run)})
         runs[name] = run
-    runs["SpikingJelly graph"] = graphed(runs["SpikingJelly"])
-    rows.append({"subject": "SpikingJelly graph"})
-    times = timed(runs, rounds, 1)
-    return [row | times[row["subject"]] for row in rows]
+    fresh = [leaf.detach().clone().requires_grad_() for leaf in leaves]  # untouched by the calls outside of the graph
+    run = functools.partial(_recurrent_run, calls["SpikingJelly"], fresh, gradient, problem.direction)
+    try:
+        runs["SpikingJelly graph"] = graphed(run)
+        rows.append({"subject": "SpikingJelly graph"})
+    except Exception as error:
+        rows.append({"subject": "SpikingJelly graph", "error": record.told(error)})
+    times = timed(runs, rounds, 4)
+    return [row | times.get(row["subject"], {}) for row in rows]
 
 
 def _recurrent_run(call: Callable, leaves: list[Tensor], gradient: Tensor, direction: str) -> object:
@@ -202,11 +213,11 @@ def graphed(run: Callable[[], object]) -> Callable[[], object]:
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(2):
+        for _ in range(3):
             run()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=stream):
         held = run()
 
     def replay() -> object:
@@ -220,6 +231,11 @@ def network(case: models.Case, rounds: int) -> list[dict]:
     """A training step of Spiking ResNet-18, mixed precision, channels last."""
     sides = ["rheobase", "rheobase packed"] + ["SpikingJelly"] * bool(importlib.util.find_spec("spikingjelly"))
     steps = {side: models.Step(case, side, "channels_last") for side in sides}
+    if "SpikingJelly" in steps and case.neuron == "lif":  # otherwise LIFNode leaves Triton for torch
+        from spikingjelly.activation_based import precision
+
+        settings = precision.PrecisionConfig(mode="bf16", neuron_storage="fp32")
+        precision.prepare_model_for_precision(steps["SpikingJelly"].model, "cuda", settings)
     ours = steps["rheobase"]()
     rows = []
     for side, step in steps.items():
@@ -236,7 +252,7 @@ def cuts(direction: str, steps: int, neurons: int, rounds: int) -> list[dict]:
     for chunk, each, warps in CUTS[direction]:
         named = f"chunk {chunk}, " if chunk else ""
         runs[f"{named}{each} neurons per thread, {warps} warps"] = _cut(x, direction, chunk, each, warps)
-    return [{"subject": name} | row for name, row in timed(runs, rounds, 4).items()]
+    return [{"subject": name} | row for name, row in timed(runs, rounds, 8).items()]
 
 
 def _cut(x: Tensor, direction: str, chunk: int, each: int, warps: int) -> Callable[[], object]:

@@ -28,9 +28,9 @@ from rheobase.fuse import cpu, launch, operator
 
 def views(x: Tensor) -> dict[str, Tensor]:
     """Tensors equal to x [T, B, C, W] (expanded: to their own copy) that lie differently in memory."""
-    wide = torch.full((x.shape[0], x.shape[1], x.shape[2], x.shape[3] + 5), 7.0, dtype=x.dtype)
+    wide = x.new_full((*x.shape[:3], x.shape[3] + 5), 7.0)
     wide[..., : x.shape[3]] = x
-    double = torch.full((2 * x.shape[0], *x.shape[1:]), 7.0, dtype=x.dtype)
+    double = x.new_full((2 * x.shape[0], *x.shape[1:]), 7.0)
     double[::2] = x
     last = x.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2)
     return {

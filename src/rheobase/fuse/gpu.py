@@ -184,6 +184,7 @@ class GpuCall(Call):
         variant = Variant(DTYPES[self.x.dtype], tuple(kinds), drawn, interpreting())
         cut, function = self.cut(backward, any(kind.wanted for kind in kinds)), kernel(self.program, variant, backward)
         constants = {"BLOCK": cut.block} | ({"CHUNK": cut.chunk} if backward else {})
+        constants["WHOLE"] = not self.lead and self.x.shape[0] % (cut.chunk if backward else gpu_source.GROUP) == 0
         grid = (-(-self.neurons // cut.block),)
         device = torch.cuda.device(self.x.device) if self.x.is_cuda else contextlib.nullcontext()
         with device:
@@ -236,7 +237,8 @@ def compile_ahead(program: Program, variant: Variant, capability: int, backward:
         raise RuntimeError("compile_ahead: Triton's interpreter is on; unset TRITON_INTERPRET before importing triton.")
     cut = shape(program, variant.dtype, 1 << 22, steps, backward, any(kind.wanted for kind in variant.kinds))
     types = (gpu_source.backward_arguments if backward else gpu_source.forward_arguments)(program, variant)
-    constants = {"BLOCK": cut.block, "FLAT": True, "WIDE": False} | ({"CHUNK": cut.chunk} if backward else {})
+    constants = {"BLOCK": cut.block, "FLAT": True, "WIDE": False, "WHOLE": True}
+    constants |= {"CHUNK": cut.chunk} if backward else {}
     aligned = {(place,): [["tt.divisibility", 16]] for place, name in enumerate(types) if _aligned(name, types[name])}
     source = ASTSource(kernel(program, variant, backward), types, constants, aligned)
     options = {"num_warps": cut.warps, **OPTIONS}

@@ -5,6 +5,7 @@ inputs of four steps at once, so that loads overlap. The backward kernel keeps n
 first writes the states before every CHUNK steps but the first to scratch, then walks the chunks backwards; of each it
 recomputes the states into registers (the loop over its steps is unrolled) and runs the vector-Jacobian product.
 
+WHOLE says that the steps fill the groups (the chunks, in the backward pass), so that none lies outside of the call.
 Random numbers come four steps at a time, so drawn steps are counted from the last multiple of four of the clock, `lead`
 steps before the first; steps before the first and after the last change nothing.
 """
@@ -108,10 +109,14 @@ class _Code:
     def time(self, offset: str) -> list[str]:
         """The number of a step, and the lanes that take part in it."""
         within = "(t >= 0) & (t < steps)" if self.drawn else "t < steps"
-        return [f"t = {offset}{' - lead' if self.drawn else ''}", f"live = lane < tl.where({within}, left, 0)"]
+        step = f"t = {offset}{' - lead' if self.drawn else ''}"
+        return [step, f"live = inside if WHOLE else lane < tl.where({within}, left, 0)"]
 
-    def read_x(self) -> str:
-        return "tl.load(x_in + t.to(tl.int64) * x_step + place, mask=live, other=0.0)"
+    def read(self, name: str, first: str, count: str) -> list[str]:
+        """The inputs, or the cotangents, of `count` steps, read together so that none waits for a step's arithmetic."""
+        place = {"currents": "x_in + t.to(tl.int64) * x_step + place", "cots": "cot_in + t.to(tl.int64) * total + m"}
+        loop = [*self.time(f"{first} + j"), f"{name} = {name} + (tl.load({place[name]}, mask=live, other=0.0),)"]
+        return [f"{name} = ()", f"for j in tl.static_range({count}):", *_indent(loop)]
 
     def draw(self, group: str) -> list[str]:
         """The random numbers of four steps."""
@@ -138,7 +143,7 @@ class _Code:
         lines = [f"{', '.join([spikes, *(f'next_{name}' for name in self.states)])} = step({values})"]
         if not self.states:
             lines = [f"{spikes} = step({values})"]
-        keep = "tl.where(live, next_{0}, state_{0})" if guarded else "next_{0}"
+        keep = "next_{0} if WHOLE else tl.where(live, next_{0}, state_{0})" if guarded else "next_{0}"
         return lines + [f"state_{name} = {keep.format(name)}" for name in self.states]
 
 
@@ -146,27 +151,25 @@ def forward_arguments(program: Program, variant: Variant) -> dict[str, str]:
     """Names of the forward kernel's arguments, and their types as Triton spells them."""
     code = _Code(program, variant)
     states = {f"{side}_{name}": "*fp32" for name in code.states for side in ("first", "last")}
-    constants = dict.fromkeys(("BLOCK", "FLAT", "WIDE"), "constexpr")
+    constants = dict.fromkeys(("BLOCK", "FLAT", "WIDE", "WHOLE"), "constexpr")
     return code.arguments() | {"spikes_out": POINTERS[variant.dtype]} | states | constants
 
 
 def forward_source(program: Program, variant: Variant) -> str:
     """The module that holds the forward kernel."""
     code = _Code(program, variant)
-    time = code.time(f"group * {GROUP} + j")
     store = "tl.store(spikes_out + t.to(tl.int64) * total + m, spikes, mask=live)"
     group = [
-        "currents = ()",
-        f"for j in tl.static_range({GROUP}):",
-        *_indent([*time, f"currents = currents + ({code.read_x()},)"]),
+        *code.read("currents", "group * GROUP", "GROUP"),
         *code.draw("group"),
-        f"for j in tl.static_range({GROUP}):",
-        *_indent([*time, *code.at_step("j"), *code.advance("currents[j]", True, "spikes"), store]),
+        "for j in tl.static_range(GROUP):",
+        *_indent([*code.time("group * GROUP + j"), *code.at_step("j"), *code.advance("currents[j]", True, "spikes")]),
+        f"    {store}",
     ]
     lines = [
         *code.start(),
         *(code.load(f"first_{name}", f"state_{name}") for name in code.states),
-        f"for group in range(tl.cdiv(steps{' + lead' if code.drawn else ''}, {GROUP})):",
+        f"for group in range(tl.cdiv(steps{' + lead' if code.drawn else ''}, GROUP)):",
         *_indent(group),
     ]
     for name in code.states:
@@ -185,7 +188,7 @@ def backward_arguments(program: Program, variant: Variant) -> dict[str, str]:
     outputs = {"cot_in": store, "to_x_out": store, "marks": "*fp32", "partial": "*fp64"}
     sums = {f"sums_{name}": "*fp32" for name, kind in wanted(program, variant) if kind.spread}
     states = {f"{side}_{name}": "*fp32" for name in code.states for side in ("first", "cot", "grad")}
-    constants = dict.fromkeys(("BLOCK", "FLAT", "WIDE", "CHUNK"), "constexpr")
+    constants = dict.fromkeys(("BLOCK", "FLAT", "WIDE", "WHOLE", "CHUNK"), "constexpr")
     return code.arguments() | outputs | sums | states | constants
 
 
@@ -195,7 +198,8 @@ def backward_source(program: Program, variant: Variant) -> str:
     inputs = code.inputs | {"cot:spikes": "cot_spikes"} | {f"cot:{name}": f"cot_{name}" for name in code.states}
     outputs = ["grad:x", *(f"grad:{name}" for name in code.states), *(f"grad:{name}" for name, _ in asked)]
     lanes = [*code.lanes, "cot:spikes", *(f"cot:{name}" for name in code.states)]
-    pull = function("pull", "Gradients of one step.", program.backward, outputs, inputs, lanes)
+    quick = not variant.interpreted
+    pull = function("pull", "Gradients of one step.", program.backward, outputs, inputs, lanes, quick)
     summed = [name for name, kind in asked if not kind.timed]
     lines = [
         *code.start(),
@@ -203,8 +207,8 @@ def backward_source(program: Program, variant: Variant) -> str:
         *_mark(code),
         *(code.load(f"cot_{name}", f"now_{name}") for name in code.states),
         *(f"sum_{name} = tl.zeros([BLOCK], tl.float32)" for name in summed),
-        "for back in range(chunks):",
-        *_indent(["c = chunks - 1 - back", *_recompute(code), *_pull_chunk(code, asked, list(inputs.values()))]),
+        "for turn in range(chunks):",
+        *_indent(["c = chunks - 1 - turn", *_recompute(code), *_pull_chunk(code, asked, list(inputs.values()))]),
         *_finish(code, asked),
     ]
     return _module("backward", program, variant, [code.step(), pull], backward_arguments(program, variant), lines)
@@ -215,11 +219,10 @@ def _mark(code: _Code) -> list[str]:
     if not code.states:
         return []
     lines = [code.load(f"first_{name}", f"state_{name}") for name in code.states]
-    step = [*code.time(f"c * CHUNK + g * {GROUP} + j"), *code.at_step("j"), f"current = {code.read_x()}"]
-    step += code.advance("current", code.drawn)
-    groups = [*code.draw(f"c * (CHUNK // {GROUP}) + g"), f"for j in tl.static_range({GROUP}):", *_indent(step)]
-    chunk = [f"for g in range(CHUNK // {GROUP}):", *_indent(groups)]
-    chunk.append("mark = c")
+    groups = [*code.read("currents", "c * CHUNK + g * GROUP", "GROUP"), *code.draw("c * (CHUNK // GROUP) + g")]
+    step = [*code.time("c * CHUNK + g * GROUP + j"), *code.at_step("j"), *code.advance("currents[j]", code.drawn)]
+    groups += ["for j in tl.static_range(GROUP):", *_indent(step)]
+    chunk = ["for g in range(CHUNK // GROUP):", *_indent(groups), "mark = c"]
     for k, name in enumerate(code.states):
         chunk.append(f"tl.store({_marked(code, k)}, state_{name}, mask=inside)")
     return [*lines, "for c in range(chunks - 1):", *_indent(chunk), "tl.debug_barrier()"]
@@ -230,53 +233,43 @@ def _marked(code: _Code, place: int) -> str:
 
 
 def _recompute(code: _Code) -> list[str]:
-    """The states of one chunk, kept in registers."""
+    """Inputs and cotangents of one chunk, all read at once, and its states, kept in registers."""
     lines = ["if c == 0:"] if code.states else []
     lines += _indent([code.load(f"first_{name}", f"state_{name}") for name in code.states])
     lines += ["else:", "    mark = c - 1"] if code.states else []
     for k, name in enumerate(code.states):
         lines.append(f"    state_{name} = tl.load({_marked(code, k)}, mask=inside, other=0.0)")
     step = [
-        *code.time(f"c * CHUNK + (g * {GROUP} + j)"),
+        *code.time("c * CHUNK + g * GROUP + j"),
         *code.at_step("j"),
-        f"current = {code.read_x()}",
-        "currents = currents + (current,)",
         *(f"kept_{name} = kept_{name} + (state_{name},)" for name in code.states),
         *(["uniforms = uniforms + (uniform,)"] if code.random else []),
-        *code.advance("current", code.drawn),
+        *code.advance("currents[g * GROUP + j]", code.drawn),
     ]
-    names = ["currents", *(f"kept_{name}" for name in code.states), *(["uniforms"] if code.random else [])]
+    names = [*(f"kept_{name}" for name in code.states), *(["uniforms"] if code.random else [])]
+    lines += [line for name in ("currents", "cots") for line in code.read(name, "c * CHUNK", "CHUNK")]
     lines += [f"{name} = ()" for name in names]
-    groups = [*code.draw(f"c * (CHUNK // {GROUP}) + g"), f"for j in tl.static_range({GROUP}):", *_indent(step)]
-    return [*lines, f"for g in tl.static_range(CHUNK // {GROUP}):", *_indent(groups)]
+    groups = [*code.draw("c * (CHUNK // GROUP) + g"), "for j in tl.static_range(GROUP):", *_indent(step)]
+    return [*lines, "for g in tl.static_range(CHUNK // GROUP):", *_indent(groups)]
 
 
 def _pull_chunk(code: _Code, asked: Sequence[tuple[str, Kind]], inputs: list[str]) -> list[str]:
     """The vector-Jacobian product over one chunk, last step first."""
-    read = "tl.load(cot_in + t.to(tl.int64) * total + m, mask=live, other=0.0)"
-    place = f"(CHUNK - 1 - g * {GROUP} - j)"
     results = ["to_x", *(f"next_{name}" for name in code.states), *(f"add_{name}" for name, _ in asked)]
     timed = [line for line in code.at_step("0") if not line.startswith("uniform")]
-    kept = {f"state_{name}": f"kept_{name}[{place[1:-1]}]" for name in code.states}
-    kept |= {"x": f"currents[{place[1:-1]}].to(tl.float32)", "uniform": f"uniforms[{place[1:-1]}]"}
-    kept |= {"cot_spikes": "cots[j].to(tl.float32)"} | {f"cot_{name}": f"now_{name}" for name in code.states}
+    kept = {f"state_{name}": f"kept_{name}[CHUNK - 1 - back]" for name in code.states}
+    kept |= {"x": "currents[CHUNK - 1 - back].to(tl.float32)", "uniform": "uniforms[CHUNK - 1 - back]"}
+    kept |= {"cot_spikes": "cots[CHUNK - 1 - back].to(tl.float32)"} | {f"cot_{n}": f"now_{n}" for n in code.states}
     values = ", ".join(kept.get(name, name) for name in inputs)
     step = [
-        *code.time(f"c * CHUNK + {place}"),
+        *code.time("c * CHUNK + CHUNK - 1 - back"),
         *timed,
         f"{', '.join(results)} = pull({values})",
         "tl.store(to_x_out + t.to(tl.int64) * total + m, to_x, mask=live)",
-        *(f"now_{name} = tl.where(live, next_{name}, now_{name})" for name in code.states),
+        *(f"now_{name} = next_{name} if WHOLE else tl.where(live, next_{name}, now_{name})" for name in code.states),
         *(line for k, (name, kind) in enumerate(asked) for line in _collect(k, name, kind)),
     ]
-    group = [
-        "cots = ()",
-        f"for j in tl.static_range({GROUP}):",
-        *_indent([*code.time(f"c * CHUNK + {place}"), f"cots = cots + ({read},)"]),
-        f"for j in tl.static_range({GROUP}):",
-        *_indent(step),
-    ]
-    return [f"for g in tl.static_range(CHUNK // {GROUP}):", *_indent(group)]
+    return ["for back in tl.static_range(CHUNK):", *_indent(step)]
 
 
 def _collect(place: int, name: str, kind: Kind) -> list[str]:
@@ -319,6 +312,7 @@ def _module(
     return (
         title
         + prelude(operations, variant.drawn, variant.interpreted)
+        + f"\n\nGROUP = tl.constexpr({GROUP})\n"
         + "".join("\n\n" + text for text in functions)
         + head
         + "".join(f"    {argument},\n" for argument in listed)

@@ -226,7 +226,8 @@ def backward_source(program: Program, variant: Variant) -> str:
     cots = ["cot:spikes", *(f"cot:{name}" for name in code.states)]
     inputs = code.inputs | {name: name.replace(":", "_") for name in cots}
     outputs = ["grad:x", *(f"grad:{name}" for name in code.states), *(f"grad:{name}" for _, name, _ in code.wanted)]
-    pull = function("pull", "Gradients of one step.", program.backward, outputs, inputs, [*code.lanes, *cots])
+    lanes, quick = [*code.lanes, *cots], not variant.interpreted
+    pull = function("pull", "Gradients of one step.", program.backward, outputs, inputs, lanes, quick)
     lines = [
         *code.start(),
         *(_load(f"cot_{name}", f"now_{name}") for name in code.states),
