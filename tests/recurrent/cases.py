@@ -33,7 +33,8 @@ class Inputs:
     def to(self, device: str) -> "Inputs":
         state = None if self.state is None else {name: v.to(device) for name, v in self.state.items()}
         uniform = None if self.uniform is None else self.uniform.to(device)
-        return Inputs(self.x.to(device), self.weight.to(device), state, uniform, self.delays)
+        delays = None if self.delays is None else self.delays.to(device)
+        return Inputs(self.x.to(device), self.weight.to(device), state, uniform, delays)
 
     def leaves(self) -> dict[str, Tensor]:
         state = {name: v for name, v in (self.state or {}).items() if v.is_floating_point()}

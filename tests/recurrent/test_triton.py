@@ -22,12 +22,14 @@ def short_chunks(monkeypatch):
     monkeypatch.setattr(recurrent_gpu, "CHUNK", 4)
 
 
-def check(name: str, n: int = 17, dtype=torch.float32, state: bool = True, weight=torch.float32, **options) -> None:
+def check(
+    name: str, n: int = 17, dtype=torch.float32, state: bool = True, weight=torch.float32, delays=None, **options
+) -> None:
     """No flip, equal states and gradients on exact inputs, of 18 samples: two programs."""
     neuron = rb.LIF(**options) if options else cases.make(name, n)
     if neuron.random:
         neuron.seed = 5
-    inputs = cases.dyadic(neuron, name, (STEPS, 18, n), dtype, state)
+    inputs = cases.dyadic(neuron, name, (STEPS, 18, n), dtype, state, delays)
     inputs.weight = inputs.weight.to(weight)
     neuron, inputs = neuron.to(DEVICE), inputs.to(DEVICE)
     eager = cases.call(neuron, inputs, "eager")
@@ -63,6 +65,16 @@ def test_wide_layers_read_the_weight_at_every_step(monkeypatch):
     monkeypatch.setattr(recurrent_gpu, "ROWS", 16)
     check("lif", n=40)
     check("probplif", n=40)
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["narrow", "wide"])
+@pytest.mark.parametrize("state", [False, True], ids=["fresh", "carried on"])
+def test_delays_equal_the_eager_loop(monkeypatch, state, held):
+    """Some longer than the call: what arrives from before, and what nothing receives."""
+    monkeypatch.setattr(recurrent_gpu, "HELD", 128 if held else 16)
+    monkeypatch.setattr(recurrent_gpu, "ROWS", 16)
+    check("lif", n=20, state=state, delays=torch.arange(20) % 4 * 3)
+    check("probplif", n=20, state=state, delays=torch.arange(20) % 2)
 
 
 def test_parts_of_a_weight_are_all_of_it():
@@ -110,8 +122,6 @@ def test_two_halves_no_steps_and_a_retained_graph():
 def test_what_has_no_kernel_says_so():
     x, weight = torch.zeros(2, 1, 3, device=DEVICE), torch.zeros(3, 3, device=DEVICE)
     with rb.backend("triton"):
-        with pytest.raises(RuntimeError, match="axonal delays"):
-            rb.LIF().recur(x, weight, delays=torch.tensor([0, 1, 0]))
         with pytest.raises(RuntimeError, match="at most 512 neurons"):
             rb.LIF().recur(torch.zeros(2, 1, 513, device=DEVICE), torch.zeros(513, 513, device=DEVICE))
         rb.LIF().recur(x, weight, delays=torch.zeros(3, dtype=torch.int64))
@@ -150,14 +160,19 @@ PLANTED = {
     "a strict threshold": (" >= 0.0", " > 0.0"),
     "first states ignored": ("if first_v is None", "if True"),
     "no spikes from before the first step": ("if before is not None", "if False"),
-    "spikes from before at every step": ("inside & (t == 0)", "inside"),
-    "a part of the weight left out": ("for k in tl.static_range(PARTS)", "for k in tl.static_range(1)"),
-    "a part of the gradient left out": ("    return tl.dot(high, largest, total)", "    return total"),
-    "nothing flows back": ("+ sent", "+ 0.0 * sent"),
+    "spikes from before at every step": ("if t < reach", "if True"),
+    "a part of the weight left out": (
+        "plus(plus(tl.dot(s, low), tl.dot(s, middle)), tl.dot(s, high))",
+        "plus(tl.dot(s, low), tl.dot(s, middle))",
+    ),
+    "a part of the gradient left out": ("    return plus(total, tl.dot(d_high, high))", "    return total"),
+    "nothing flows back": ("cot += sent", "cot += 0.0 * sent"),
     "the states of the first chunk": ("(first // CHUNK", "(0 // CHUNK"),
     "a final state of zero": ("tl.store(last_v + m, state_v", "tl.store(last_v + m, 0.0 * state_v"),
     "states of a chunk in the wrong order": ("t = end - 1 - gone", "t = first + gone"),
     "gradients of final states ignored": ("if cot_v is None", "if True"),
+    "every delay one step longer": ("at = t - tl.load", "at = t - 1 - tl.load"),
+    "delays forgotten on the way back": ("arrived = t + 1 + behind", "arrived = t + 1 + 0 * behind"),
     "a sum over one step": ("sum_rate += ", "sum_rate = "),
     "one program for all samples": ("tl.program_id(0).to(tl.int64) * BLOCK +", "0 * BLOCK +"),
 }
@@ -180,5 +195,5 @@ def test_wrong_kernels_are_caught(monkeypatch, tmp_path, wrong):
 
         monkeypatch.setattr(recurrent_gpu_source, kind, changed)
     with pytest.raises(AssertionError, match=r"flips|off by"):
-        check("plif" if "rate" in old else "lif")
+        check("plif" if "rate" in old else "lif", delays=torch.arange(17) % 3 if "delay" in wrong else None)
     assert any(touched), f"no kernel holds {old!r} any more: plant the mistake elsewhere"

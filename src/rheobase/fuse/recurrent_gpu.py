@@ -1,7 +1,4 @@
-"""Runs the recurrent Triton kernels on tensors, and compiles them ahead of time for GPUs that are not here.
-
-Written for GPUs and so far run in Triton's interpreter only: correct there against eager; no speed is claimed.
-"""
+"""Runs the recurrent Triton kernels on tensors, and compiles them ahead of time for GPUs that are not here."""
 
 from __future__ import annotations
 
@@ -22,15 +19,13 @@ from rheobase.fuse.trace import Program
 BLOCK = 16  # samples per program, the least that a tensor core takes: more programs keep more of the GPU at work
 CHUNK = 16  # steps between the states kept for the backward pass
 WIDEST = 512  # neurons
-HELD = 128  # neurons up to which the weight stays on the chip
+HELD = 128  # neurons up to which the weight stays in shared memory
 ROWS = 32  # rows of a wider weight that are read together
-WARPS = 8  # with 4, what stays on the chip of 128 neurons spills (ptxas -v, sm_80)
+WARPS = 16  # at most while the weight stays in shared memory: a warp computes products of 8 neurons at least
 
 
-def obstacle(n: int, delays: Tensor | None) -> str | None:
+def obstacle(n: int) -> str | None:
     """Why the GPU kernels cannot run n neurons that feed back into each other, or None. Such a call runs eager."""
-    if delays is not None and bool(delays.any()):
-        return "axonal delays have no GPU kernel"
     return f"the recurrent GPU kernel takes at most {WIDEST} neurons" if n > WIDEST else None
 
 
@@ -60,15 +55,17 @@ def kernel(program: Program, variant: Variant, backward: bool) -> Any:
     return program.kernels[key]
 
 
-def cut(n: int, exact: bool) -> dict[str, int]:
+def cut(n: int, exact: bool, delayed: bool = False) -> dict[str, int]:
     """The constants of a kernel for n neurons; `exact`: three parts of the weight."""
     wide = width(n)
     rows = wide if wide <= HELD else ROWS
-    return {"BLOCK": BLOCK, "WIDTH": wide, "CHUNK": CHUNK, "PARTS": 3 if exact else 1, "ROWS": rows}
+    shape = {"BLOCK": BLOCK, "WIDTH": wide, "CHUNK": CHUNK, "PARTS": 3 if exact else 1, "ROWS": rows}
+    return shape | {"DELAYED": delayed}
 
 
 def options(n: int) -> dict[str, Any]:
-    return {"num_warps": WARPS, "num_stages": 1, **gpu.OPTIONS}
+    held = width(n) <= HELD
+    return {"num_warps": min(WARPS, width(n) // 8) if held else 8, "num_stages": 1 if held else 3, **gpu.OPTIONS}
 
 
 class GpuLoop:
@@ -78,11 +75,14 @@ class GpuLoop:
     CHUNK steps as `marks`. The backward pass writes the gradient of the currents, `delta`, over them where it may.
     """
 
-    def __init__(self, program: Program, x: Tensor, clock: tuple[int, int], uniform: Tensor | None):
+    def __init__(
+        self, program: Program, x: Tensor, clock: tuple[int, int], uniform: Tensor | None, delays: Tensor | None
+    ):
         x = x.detach().contiguous()
         self.program, self.x, self.clock = program, x, clock
         self.call = gpu.GpuCall(program, x, clock, uniform)
         self.steps, self.batch, self.n = x.shape
+        self.late = None if delays is None or not bool(delays.any()) else delays.to(x.device).contiguous()
         self.currents: Tensor | None = None
         self.marks: Tensor | None = None
         self.spikes: Tensor | None = None
@@ -97,7 +97,7 @@ class GpuLoop:
         if not backward:
             kinds = [kind._replace(wanted=False) for kind in kinds]
         found: dict[str, Any] = {"steps": self.steps, "batch": self.batch, "n": self.n, "weight": weight}
-        found |= {"currents": self.currents, "marks": self.marks}
+        found |= {"currents": self.currents, "marks": self.marks, "late": self.late}
         for some in given:
             found |= {name: value for name, value in some.items() if not name.startswith(("inner_", "size_"))}
         drawn = self.program.step.random and self.call.uniform is None
@@ -108,7 +108,9 @@ class GpuLoop:
         variant = Variant(DTYPES[self.x.dtype], tuple(kinds), drawn, gpu.interpreting())
         function = kernel(self.program, variant, backward)
         with torch.cuda.device(weight.device) if weight.is_cuda else contextlib.nullcontext():
-            function[(self.programs,)](**found, **more, **cut(self.n, len(weight) > 1), **options(self.n))
+            function[(self.programs,)](
+                **found, **more, **cut(self.n, len(weight) > 1, self.late is not None), **options(self.n)
+            )
 
     def _float(self, value: Tensor | None) -> Tensor | None:
         return None if value is None else value.detach().float().contiguous()
@@ -128,8 +130,9 @@ class GpuLoop:
             self.currents = torch.empty(self.x.shape, device=device)
             self.marks = torch.empty((-(-self.steps // CHUNK), len(first), *shape), device=device)
             self.spikes = spikes
-        sent = None if before is None else before[-1].detach().float() @ weight.detach().float().T
+        sent = None if before is None else (self._early(before) @ weight.detach().float().T).contiguous()
         more: dict[str, Any] = {"x_in": self.x, "spikes_out": spikes, "before": sent}
+        more["reach"] = 0 if sent is None else len(sent)
         for name, start, end in zip(self.program.step.states, first, last, strict=True):
             more |= {f"first_{name}": start, f"last_{name}": end}
         self._launch(False, coefficients, parts(weight.T, self.n), more)
@@ -158,6 +161,7 @@ class GpuLoop:
             cot = cot if cot_s is None else cot_s.to(self.x.dtype).contiguous()
             room = self.programs * CHUNK * len(states) * BLOCK * width(self.n)
             more: dict[str, Any] = {"cot_in": cot, "delta_out": delta, "scratch": torch.empty(room, device=device)}
+            more["backs"] = None if self.late is None else torch.empty_like(delta)
             more |= {f"sums_{k}": s for k, s in zip(self.program.step.coefficients, sums, strict=True) if s is not None}
             for name, end, start in zip(states, cots, grads, strict=True):
                 more |= {f"cot_{name}": end, f"grad_{name}": start}
@@ -174,20 +178,42 @@ class GpuLoop:
     def _recurrent(
         self, delta: Tensor, weight: Tensor, before: Tensor | None, wanted: tuple[bool, bool]
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients of the weight, one product over all steps, and of the spikes before the first."""
-        to_weight, to_before = None, None
+        """Gradients of the weight, a product over all steps for each delay, and of the spikes before the first."""
+        to_weight, to_before, early = None, None, None
+        if before is not None and self.steps:
+            early = self._early(before)
         if wanted[0]:
             to_weight = torch.zeros((self.n, self.n), device=weight.device)
-            if self.steps > 1 and self.spikes is not None:
-                to_weight += delta[1:].reshape(-1, self.n).T @ self.spikes[:-1].reshape(-1, self.n).float()
-            if self.steps and before is not None:
-                to_weight += delta[0].T @ before[-1].detach().float()
+            for delay, own in self._delays():
+                if self.steps > 1 + delay and self.spikes is not None:
+                    sent = self.spikes[: self.steps - 1 - delay, :, own].flatten(0, 1).float()
+                    to_weight[:, own] += delta[1 + delay :].flatten(0, 1).T @ sent
+            if early is not None:
+                to_weight += delta[: len(early)].flatten(0, 1).T @ early.flatten(0, 1)
             to_weight = to_weight.to(weight.dtype)
         if wanted[1] and before is not None:
             to_before = torch.zeros_like(before)
-            if self.steps:
-                to_before[-1] = delta[0] @ weight.detach().float()
+            if early is not None:
+                back = delta[: len(early)] @ weight.detach().float()
+                for delay, own in self._delays():
+                    last = min(len(early), 1 + delay)
+                    to_before[len(before) - 1 - delay :][:last, :, own] = back[:last, :, own].to(before.dtype)
         return to_weight, to_before
+
+    def _delays(self) -> list[tuple[int, Any]]:
+        """The different delays, each with the neurons that have it."""
+        if self.late is None:
+            return [(0, slice(None))]
+        return [(int(delay), self.late == delay) for delay in self.late.unique()]
+
+    def _early(self, before: Tensor) -> Tensor:
+        """Of the spikes before the first step, those that arrive at the first steps: [steps that they reach, B, n]."""
+        before = before.detach().float()
+        found = torch.zeros((min(len(before), self.steps), *before.shape[1:]), device=before.device)
+        for delay, own in self._delays():
+            last = min(len(found), 1 + delay)
+            found[:last, :, own] = before[len(before) - 1 - delay :][:last, :, own]
+        return found
 
     def _sums(self, kind: Kind, device: torch.device) -> Tensor:
         """Sums of every program of a coefficient's gradient."""

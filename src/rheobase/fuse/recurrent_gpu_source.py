@@ -7,11 +7,13 @@ weight is bfloat16 itself); gradients take one per pair of parts above 2⁻²⁴
 
 Forward writes the currents I and, for every CHUNK steps, the states before them. Backward goes through the chunks from
 the last to the first: it computes the states of a chunk again into scratch, then runs the vector-Jacobian product. It
-writes `delta`, the gradient of the currents, from which one matrix product makes the weight's gradient.
+writes `delta`, the gradient of the currents, from which one matrix product makes the weight's gradient. What a step
+reads from memory is asked for a step ahead.
 
-Up to 128 neurons the weight is read once and stays on the chip, and spikes pass from step to step in registers
-(ROWS = WIDTH). Above, every step reads the weight again, ROWS rows at a time, from the second cache, and the spikes or
-delta that the program has just written.
+Up to 128 neurons the weight is read once and stays in shared memory, and spikes pass from step to step in registers
+(ROWS = WIDTH). Above, every step reads the weight again, ROWS rows at a time, from the second cache, and the spikes or delta
+that the program has just written. DELAYED: neuron j's spikes arrive late[j] steps later, so a step gathers them from
+what the program wrote at different earlier steps; backward writes each step's product to `backs` and gathers from it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from rheobase.fuse.gpu_source import POINTERS, Kind, Variant
 from rheobase.fuse.tprint import function, prelude
 from rheobase.fuse.trace import Program
 
-CONSTANTS = ("BLOCK", "WIDTH", "CHUNK", "PARTS", "ROWS")
+CONSTANTS = ("BLOCK", "WIDTH", "CHUNK", "PARTS", "ROWS", "DELAYED")
+GROUP = 4  # steps of a chunk whose currents are read together
 
 # bfloat16 as the tensor cores take it. Triton's interpreter multiplies bit patterns, so there it goes on as float32.
 PRODUCTS = '''
@@ -46,40 +49,58 @@ def rest(x, high):
 
 
 @triton.jit
-def send(total, spikes, weight, first, ROWS: tl.constexpr, WIDTH: tl.constexpr, PARTS: tl.constexpr):
-    """Add spikes of ROWS neurons times their rows of the weight: the smallest part first."""
-    s = short(spikes)
-    for k in tl.static_range(PARTS):
-        total = tl.dot(s, part(weight, PARTS - 1 - k, first, ROWS, WIDTH), total)
-    return total
-
-
-@triton.jit
-def send_back(total, delta, weight, first, ROWS: tl.constexpr, WIDTH: tl.constexpr, PARTS: tl.constexpr):
-    """Add delta of ROWS neurons times their rows of the weight: pairs of parts, the smallest first."""
-    high = short(delta)
-    left = rest(delta, high)
-    middle = short(left)
-    low = short(rest(left, middle))
-    largest = part(weight, 0, first, ROWS, WIDTH)
-    total = tl.dot(low, largest, total)
-    if PARTS == 3:
-        total = tl.dot(high, part(weight, 2, first, ROWS, WIDTH), total)
-        second = part(weight, 1, first, ROWS, WIDTH)
-        total = tl.dot(middle, second, total)
-        total = tl.dot(middle, largest, total)
-        total = tl.dot(high, second, total)
+def parts(weight, first, ROWS: tl.constexpr, WIDTH: tl.constexpr, PARTS: tl.constexpr):
+    """All parts of ROWS rows, the largest first."""
+    high = part(weight, 0, first, ROWS, WIDTH)
+    if PARTS == 1:
+        return high, high, high
     else:
-        total = tl.dot(middle, largest, total)
-    return tl.dot(high, largest, total)
+        return high, part(weight, 1, first, ROWS, WIDTH), part(weight, 2, first, ROWS, WIDTH)
 
 
 @triton.jit
-def read(source, row, batch, n, first, ROWS: tl.constexpr):
-    """What this program wrote at an earlier step, of ROWS neurons."""
+def plus(a, b):
+    """a + b. As a sum Triton would make it the start of a product's own sum, and products would wait for each other."""
+    return tl.fma(a, 1.0, b)
+
+
+@triton.jit
+def send(spikes, high, middle, low, PARTS: tl.constexpr):
+    """Spikes of some neurons times their rows of the weight: the smallest part first."""
+    s = short(spikes)
+    if PARTS == 1:
+        return tl.dot(s, high)
+    else:
+        return plus(plus(tl.dot(s, low), tl.dot(s, middle)), tl.dot(s, high))
+
+
+@triton.jit
+def send_back(delta, high, middle, low, PARTS: tl.constexpr):
+    """Delta of some neurons times their rows of the weight: pairs of parts, the smallest first."""
+    d_high = short(delta)
+    left = rest(delta, d_high)
+    d_middle = short(left)
+    d_low = short(rest(left, d_middle))
+    total = tl.dot(d_low, high)
+    if PARTS == 3:
+        total = plus(plus(total, tl.dot(d_high, low)), tl.dot(d_middle, middle))
+        total = plus(plus(total, tl.dot(d_high, middle)), tl.dot(d_middle, high))
+    else:
+        total = plus(total, tl.dot(d_middle, high))
+    return plus(total, tl.dot(d_high, high))
+
+
+@triton.jit
+def written(source, late, t, total, row, batch, n, first, ROWS: tl.constexpr, DELAYED: tl.constexpr):
+    """What this program wrote at step t, of ROWS neurons; DELAYED: of each neuron at its step t - late."""
     column = first + tl.arange(0, ROWS)[None, :]
     inside = (row < batch) & (column < n)
-    return tl.load(source + row * n + column, mask=inside, other=0.0).to(tl.float32)
+    at = t
+    if DELAYED:
+        at = t - tl.load(late + column, mask=column < n, other=0)
+        inside = inside & (at >= 0)
+    found = tl.load(source + at * total + row * n + column, mask=inside, other=0.0)
+    return found.to(tl.float32)
 '''
 
 
@@ -100,6 +121,7 @@ class _Code:
     def arguments(self) -> dict[str, str]:
         """Names and types of the arguments that both passes share."""
         found = {"steps": "i32", "batch": "i32", "n": "i32", "weight": "*bf16", "currents": "*fp32", "marks": "*fp32"}
+        found["late"] = "*i64"
         found |= {"clock": "i64", "key": "i64"} if self.drawn else {"uniform_in": "*fp32"} if self.given else {}
         for name, kind in self.coefficients:
             found |= {f"at_{name}": "*fp32"} if kind.held else {f"c_{name}": "fp32"}
@@ -123,20 +145,24 @@ class _Code:
     def _spread(kind: Kind) -> str:
         return " + column, mask=column < n, other=0.0" if kind.spread else ""
 
-    def at_step(self, random: bool = True) -> list[str]:
-        """What changes with t: coefficients per step and random numbers."""
+    def at_step(self, again: str, random: bool = True) -> list[str]:
+        """What changes with t: coefficients per step and random numbers, of four steps where `again` holds."""
         lines = []
         for name, kind in self.coefficients:
             if kind.timed:
                 place = "t * n" if kind.spread else "t"
                 lines.append(f"c_{name} = tl.load(at_{name} + {place}{self._spread(kind)})")
         if random and self.drawn:
-            lines += ["at = clock + t", "a, b, c, d = draw(key, at // 4, m)"]
-            lines.append("early, late = tl.where(at % 4 == 0, a, b), tl.where(at % 4 == 2, c, d)")
-            lines.append("uniform = tl.where(at % 4 < 2, early, late)")
+            lines += ["at = clock + t", f"if {again}:", "    a, b, c, d = draw(key, at // 4, m)"]
+            lines.append("early, later = tl.where(at % 4 == 0, a, b), tl.where(at % 4 == 2, c, d)")
+            lines.append("uniform = tl.where(at % 4 < 2, early, later)")
         elif random and self.given:
             lines.append("uniform = tl.load(uniform_in + t * total + m, mask=inside, other=0.0)")
         return lines
+
+    def first_draw(self, at: str) -> list[str]:
+        """The random numbers of the four steps around the first, before the loop that draws every four steps."""
+        return [f"at = {at}", "a, b, c, d = draw(key, at // 4, m)"] if self.drawn else []
 
     def call(self, name: str, results: list[str], **replaced: str) -> str:
         values = ", ".join(replaced.get(variable, variable) for variable in self.inputs.values())
@@ -147,7 +173,7 @@ class _Code:
 def forward_arguments(program: Program, variant: Variant) -> dict[str, str]:
     """Names of the forward kernel's arguments, and their types as Triton spells them."""
     code, store = _Code(program, variant), POINTERS[variant.dtype]
-    own = {"x_in": store, "spikes_out": store, "before": "*fp32"}
+    own = {"x_in": store, "spikes_out": store, "before": "*fp32", "reach": "i32"}
     states = {f"{side}_{name}": "*fp32" for name in code.states for side in ("first", "last")}
     return code.arguments() | own | states | dict.fromkeys(CONSTANTS, "constexpr")
 
@@ -159,25 +185,30 @@ def forward_source(program: Program, variant: Variant) -> str:
     step = function("step", "One step: spikes, states.", program.forward, outputs, code.inputs, code.lanes)
     loop = [
         "here = t * total + m",
-        "x = tl.load(x_in + here, mask=inside, other=0.0).to(tl.float32)",
-        *_product("send", "spikes", "spikes_out + (t - 1) * total", "t > 0"),
-        "x += tl.where(t > 0, sent, 0.0)",
+        "x = ahead.to(tl.float32)",
+        "ahead = tl.load(x_in + tl.minimum(t + 1, steps - 1) * total + m, mask=inside, other=0.0)",
+        *_product("send", "spikes", "spikes_out, late, t - 1", "t > 0", True),
+        "x += sent",
         "if before is not None:",
-        "    x += tl.load(before + m, mask=inside & (t == 0), other=0.0)",
+        "    if t < reach:",
+        "        x += tl.load(before + here, mask=inside, other=0.0)",
         "if currents is not None:",
         "    tl.store(currents + here, x, mask=inside)",
         *_each_state(code, "marks", "state_{name}", "    if t % CHUNK == 0:"),
-        *code.at_step(),
+        *code.at_step("at % 4 == 0"),
         code.call("step", ["spikes", *(f"state_{name}" for name in code.states)]),
         "spikes = tl.where(inside, spikes, 0.0)",
         "tl.store(spikes_out + here, spikes, mask=inside)",
-        "if ROWS < WIDTH:",
+        "if DELAYED or ROWS < WIDTH:",
         "    tl.debug_barrier()",
     ]
     lines = [
         *code.start(),
         *(_load(f"first_{name}", f"state_{name}") for name in code.states),
+        *HELD,
         "spikes = tl.zeros([BLOCK, WIDTH], tl.float32)",
+        "ahead = tl.load(x_in + m, mask=inside, other=0.0)",
+        *code.first_draw("clock"),
         "for t in range(steps):",
         *_indent(loop),
     ]
@@ -186,16 +217,25 @@ def forward_source(program: Program, variant: Variant) -> str:
     return _module("forward", program, variant, [step], forward_arguments(program, variant), lines)
 
 
-def _product(name: str, held: str, written: str, some: str) -> list[str]:
-    """`sent`: the product of what the last step left in `held`, or wrote at `written`, with the weight."""
+HELD = ["if ROWS == WIDTH:", "    high, middle, low = parts(weight, 0, WIDTH, WIDTH, PARTS)"]
+
+
+def _product(name: str, held: str, place: str, some: str, delayed: bool) -> list[str]:
+    """`sent`: the product of the weight with what is `held` in registers, or else was written at `place`."""
+    gathered = "DELAYED" if delayed else "False"
+    narrow = [f"values = {held}"]
+    if delayed:
+        narrow += ["if DELAYED:", f"    values = written({place}, total, row, batch, n, 0, WIDTH, True)"]
     return [
         "sent = tl.zeros([BLOCK, WIDTH], tl.float32)",
         "if ROWS == WIDTH:",
-        f"    sent = {name}(sent, {held}, weight, 0, ROWS, WIDTH, PARTS)",
+        *_indent(narrow),
+        f"    sent = {name}(values, high, middle, low, PARTS)",
         f"elif {some}:",
         "    for first_row in range(0, WIDTH, ROWS):",
-        f"        values = read({written}, row, batch, n, first_row, ROWS)",
-        f"        sent = {name}(sent, values, weight, first_row, ROWS, WIDTH, PARTS)",
+        f"        values = written({place}, total, row, batch, n, first_row, ROWS, {gathered})",
+        "        one, two, three = parts(weight, first_row, ROWS, WIDTH, PARTS)",
+        f"        sent = plus({name}(values, one, two, three, PARTS), sent)",
     ]
 
 
@@ -213,7 +253,7 @@ def _each_state(code: _Code, where: str, value: str, condition: str) -> list[str
 def backward_arguments(program: Program, variant: Variant) -> dict[str, str]:
     """Names of the backward kernel's arguments, and their types as Triton spells them."""
     code = _Code(program, variant)
-    own = {"cot_in": POINTERS[variant.dtype], "delta_out": "*fp32", "scratch": "*fp32"}
+    own = {"cot_in": POINTERS[variant.dtype], "delta_out": "*fp32", "backs": "*fp32", "scratch": "*fp32"}
     own |= {f"sums_{name}": "*fp32" for _, name, _ in code.wanted}
     states = {f"{side}_{name}": "*fp32" for name in code.states for side in ("cot", "grad")}
     return code.arguments() | own | states | dict.fromkeys(CONSTANTS, "constexpr")
@@ -232,13 +272,18 @@ def backward_source(program: Program, variant: Variant) -> str:
         *code.start(),
         *(_load(f"cot_{name}", f"now_{name}") for name in code.states),
         *(f"sum_{name} = tl.zeros([BLOCK, WIDTH], tl.float32)" for _, name, kind in code.wanted if not kind.timed),
-        "delta = tl.zeros([BLOCK, WIDTH], tl.float32)",
+        *HELD,
+        "sent = tl.zeros([BLOCK, WIDTH], tl.float32)",
+        "if DELAYED:",
+        "    behind = tl.load(late + column, mask=column < n, other=0)",
+        *code.first_draw("clock + steps - 1"),
         "tile = tl.arange(0, BLOCK)[:, None] * WIDTH + column",
         f"held = scratch + tl.program_id(0).to(tl.int64) * (CHUNK * {len(code.states)} * BLOCK * WIDTH) + tile",
         "for turn in range(tl.cdiv(steps, CHUNK)):",
         "    first = (tl.cdiv(steps, CHUNK) - 1 - turn) * CHUNK",
         "    end = tl.minimum(first + CHUNK, steps)",
         *_indent(_again(code)),
+        *_indent(_ahead(code, "end - 1")),
         "    for gone in range(end - first):",
         *_indent(_indent(_pull_step(code))),
         *_finish(code),
@@ -255,37 +300,56 @@ def _again(code: _Code) -> list[str]:
     for k, name in enumerate(code.states):
         place = f"(first // CHUNK * {count} + {k}) * total + m"
         lines.append(f"state_{name} = tl.load(marks + {place}, mask=inside, other=0.0)")
-    lines += ["for t in range(first, end):"]
-    lines += [f"    tl.store({_held(count, k)}, state_{name})" for k, name in enumerate(code.states)]
-    lines += ["    x = tl.load(currents + t * total + m, mask=inside, other=0.0)"]
-    lines += _indent(code.at_step())
-    lines += ["    " + code.call("step", [f"state_{name}" for name in code.states]), "tl.debug_barrier()"]
-    return lines
+    read = "tl.load(currents + tl.minimum(start + j, end - 1) * total + m, mask=inside, other=0.0)"
+    group = ["start = first + g * GROUP", "inputs = ()", "for j in tl.static_range(GROUP):"]
+    group += [f"    inputs = inputs + ({read},)", "for j in tl.static_range(GROUP):"]
+    step = ["t = start + j", "if t < end:"]
+    step += [f"    tl.store({_held(count, k)}, state_{name})" for k, name in enumerate(code.states)]
+    step += _indent(["x = inputs[j]", *code.at_step("(at % 4 == 0) | (t == first)")])
+    step += ["    " + code.call("step", [f"state_{name}" for name in code.states])]
+    return [*lines, "for g in range(CHUNK // GROUP):", *_indent([*group, *_indent(step)]), "tl.debug_barrier()"]
 
 
-def _held(count: int, k: int) -> str:
-    return f"held + ((t - first) * {count} + {k}) * (BLOCK * WIDTH)"
+def _held(count: int, k: int, t: str = "t") -> str:
+    return f"held + (({t} - first) * {count} + {k}) * (BLOCK * WIDTH)"
+
+
+def _ahead(code: _Code, t: str) -> list[str]:
+    """What the pull of step t reads from memory."""
+    lines = [f"soon = {t}"]
+    for k, name in enumerate(code.states):
+        lines.append(f"ahead_{name} = tl.load({_held(len(code.states), k, 'soon')})")
+    lines.append("ahead_x = tl.load(currents + soon * total + m, mask=inside, other=0.0)")
+    return [*lines, "ahead_cot = tl.load(cot_in + soon * total + m, mask=inside, other=0.0)"]
 
 
 def _pull_step(code: _Code) -> list[str]:
-    """The vector-Jacobian product of one step, and what it sends to the spikes of the step before."""
-    count, states = len(code.states), code.states
+    """The vector-Jacobian product of one step, and what it sends to the spikes of the steps before."""
+    states = code.states
     random = "uniform" in {str(node.args[0]) for node in code.program.backward.nodes if node.op == "input"}
     results = ["delta", *(f"now_{name}" for name in states), *(f"add_{name}" for _, name, _ in code.wanted)]
     cots = {"cot:spikes": "cot"} | {f"cot:{name}": f"now_{name}" for name in states}
     lines = [
         "t = end - 1 - gone",
         "here = t * total + m",
-        *(f"state_{name} = tl.load({_held(count, k)})" for k, name in enumerate(states)),
-        "x = tl.load(currents + here, mask=inside, other=0.0)",
-        *_product("send_back", "delta", "delta_out + (t + 1) * total", "t + 1 < steps"),
-        "cot = tl.load(cot_in + here, mask=inside, other=0.0).to(tl.float32) + sent",
-        *code.at_step(random),
+        *(f"state_{name} = ahead_{name}" for name in states),
+        "x = ahead_x",
+        "cot = ahead_cot.to(tl.float32)",
+        *_ahead(code, "tl.maximum(t - 1, first)"),
+        "if DELAYED:",
+        "    arrived = t + 1 + behind",
+        "    sent = tl.load(backs + arrived * total + m, mask=inside & (arrived < steps), other=0.0)",
+        "cot += sent",
+        *code.at_step("(at % 4 == 3) | (gone == 0)", random),
         *(["uniform = x"] if code.program.step.random and not random else []),
         code.call("pull", results, **cots),
         "delta = tl.where(inside, delta, 0.0)",
         "tl.store(delta_out + here, delta, mask=inside)",
         "if ROWS < WIDTH:",
+        "    tl.debug_barrier()",
+        *_product("send_back", "delta", "delta_out, late, t", "t > 0", False),
+        "if DELAYED:",
+        "    tl.store(backs + here, sent, mask=inside)",
         "    tl.debug_barrier()",
     ]
     for _, name, kind in code.wanted:
@@ -324,15 +388,16 @@ def _module(
     """The text of a module with one kernel."""
     graphs = [program.forward] if name == "forward" else [program.forward, program.backward]
     operations = {node.op for graph in graphs for node in graph.nodes}
-    fixed = [argument for argument in ("steps", "batch", "clock", "key") if argument in arguments]
+    fixed = [argument for argument in ("steps", "batch", "clock", "key", "reach") if argument in arguments]
     kinds = {"i64": ": tl.int64", "i32": ": tl.int32", "constexpr": ": tl.constexpr"}
     listed = "".join(f"    {argument}{kinds.get(kind, '')},\n" for argument, kind in arguments.items())
     title = f'"""{program.step.name}, recurrent {name}, {variant.dtype}: written by rheobase.fuse.recurrent_gpu."""\n\n'
     products = PRODUCTS.replace("{widen}", ".to(tl.float32)" if variant.interpreted else "")
+    group = f"\n\nGROUP = tl.constexpr({GROUP})\n"
     head = f"\n\n@triton.jit(do_not_specialize={fixed!r})\ndef {name}(\n{listed}):\n"
     body = "\n".join(_indent(lines)) + "\n"
     written = "".join("\n\n" + text for text in functions)
-    return title + prelude(operations, variant.drawn, variant.interpreted) + products + written + head + body
+    return title + prelude(operations, variant.drawn, variant.interpreted) + group + products + written + head + body
 
 
 def _indent(lines: list[str]) -> list[str]:

@@ -23,7 +23,7 @@ def obstacle(program: Program | None, x: Tensor, delays: Tensor | None) -> str |
     if operator.intercepted(x):
         return "torch hands the operators on x to Python"
     if x.device.type != "cpu" or operator.requested() == "triton":
-        return recurrent_gpu.obstacle(x.shape[-1], delays)
+        return recurrent_gpu.obstacle(x.shape[-1])
     return f"more than {LARGEST} neurons feed back into each other" if x.shape[-1] > LARGEST else None
 
 
@@ -70,8 +70,7 @@ def fused(
 
     `before`: their spikes at the steps before the first, as many as the longest of `delays` and one more.
     """
-    call = (program, x, clock, uniform)
-    loop = GpuLoop(*call) if name == "triton" else Loop(*call, delays)
+    loop = (GpuLoop if name == "triton" else Loop)(program, x, clock, uniform, delays)
     operator.note_backend(name, not x.is_contiguous())
     tensors = [v for v in states if v is not None] + [c for c in coefficients if isinstance(c, Tensor)]
     inputs = [x, weight, *tensors] if before is None else [x, weight, before, *tensors]
