@@ -2,10 +2,10 @@
 
     OMP_WAIT_POLICY=PASSIVE python -m benchmarks.gpu           # about 3 minutes; results/benchmarks/gpu.json
     OMP_WAIT_POLICY=PASSIVE python -m benchmarks.gpu --quick   # small sizes: does everything run?
-    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.gpu --groups cuts   # how LIF's passes are best cut
+    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.gpu --groups cuts   # how the passes are best cut
 
-All sides of a case take turns; CUDA events time some calls in a row, so that launching one hides behind the other; the
-median counts. `limit` is the time of a copy that moves as many bytes as the kernels must: each input read once, each
+All sides of a case take turns; CUDA events time calls in a row, so that launching one hides behind another; the median
+counts. `limit` is the time of a copy that moves as many bytes as the kernels must: each input read once, each
 output written once. Before it is timed, each side's spikes are compared with the eager loop's. SpikingJelly runs its
 Triton kernels, LIF also with states rounded to bfloat16, which is less work and not the same spikes; the recurrent
 layer also as a CUDA graph of forward and backward pass, which spares it the launches.
@@ -35,12 +35,14 @@ GROUPS = ("layer", "recurrent", "network")
 PASSES = {"forward": 2, "both": 5}  # tensors of x's size that must be moved: x, s; then x, ds, dx
 DTYPE = torch.bfloat16
 SHAPES = ((256, 256, 128, 0.1), (250, 256, 256, 0.1), (784, 256, 256, 0.1))  # steps, batch, features, spike rate
-CUTS = {  # chunk, neurons per thread, warps
-    "both": (
-        *((4, each, 4) for each in (2, 4, 8)), *((8, each, 4) for each in (2, 4, 8)), *((16, 2, n) for n in (2, 4, 8)),
-        (16, 1, 4), (16, 4, 4), (32, 1, 4), (32, 2, 4), (32, 2, 2),
+CUTS = {  # by neuron and direction: steps per chunk, neurons per thread, warps
+    ("lif", "both"): (
+        (4, 4, 4), (8, 1, 4), (8, 2, 4), (8, 4, 4), (8, 4, 2), (8, 4, 8), (8, 8, 4), (16, 2, 4), (16, 4, 4), (32, 1, 4),
+        (32, 2, 4),
     ),
-    "forward": tuple(itertools.product((0,), (1, 2, 4, 8), (4, 8))),
+    ("lif", "forward"): tuple(itertools.product((0,), (2, 4, 8), (4, 8))),
+    ("clif", "both"): ((4, 2, 4), (4, 4, 4), (8, 1, 4), (8, 2, 4), (8, 2, 2), (8, 4, 4), (16, 1, 4)),
+    ("clif", "forward"): tuple(itertools.product((0,), (2, 4, 8), (4,))),
 }  # fmt: skip
 
 
@@ -84,9 +86,10 @@ def _cases(quick: bool, groups: list[str]) -> Iterator[tuple[dict, Callable[[], 
     for neuron in ("lif", "clif") if "network" in groups else ():
         case = models.Case(neuron, batch=8 if quick else 128, dtype="bfloat16", device="cuda")
         yield case.row() | {"group": "gpu network"}, functools.partial(network, case, rounds)
-    for direction in CUTS if "cuts" in groups else ():
-        head = layer | {"group": "gpu cuts", "neuron": "lif", "steps": 32, "size": elements // 32}
-        yield head | {"direction": direction}, functools.partial(cuts, direction, 32, elements // 32, rounds)
+    for neuron, direction in CUTS if "cuts" in groups else ():
+        head = layer | {"group": "gpu cuts", "neuron": neuron, "steps": 32, "size": elements // 32}
+        head |= {"direction": direction}
+        yield head, functools.partial(cuts, neuron, direction, 32, elements // 32, 7)
 
 
 def feedforward(neuron: str, steps: int, neurons: int, direction: str, rounds: int) -> list[dict]:
@@ -108,7 +111,7 @@ def feedforward(neuron: str, steps: int, neurons: int, direction: str, rounds: i
             runs.pop(name, None)
             rows.append({"subject": name, "error": record.told(error)})
     runs["limit"] = copies(x, PASSES[direction])
-    times = timed(runs, rounds, 8)
+    times = timed(runs, rounds)
     return [row | times.get(row["subject"], {}) for row in [*rows, {"subject": "limit"}]]
 
 
@@ -197,7 +200,7 @@ def recurrent(problem: Recurrence, rounds: int) -> list[dict]:
         rows.append({"subject": "SpikingJelly graph"})
     except Exception as error:
         rows.append({"subject": "SpikingJelly graph", "error": record.told(error)})
-    times = timed(runs, rounds, 4)
+    times = timed(runs, rounds)
     return [row | times.get(row["subject"], {}) for row in rows]
 
 
@@ -240,23 +243,23 @@ def network(case: models.Case, rounds: int) -> list[dict]:
     rows = []
     for side, step in steps.items():
         rows.append({"subject": side, "apart": float((step() - ours).abs().max()), "peak_bytes": peak(step)})
-    times = timed(steps, rounds, 4)  # type: ignore[arg-type]
+    times = timed(steps, rounds)
     rows = [row | times[row["subject"]] for row in rows]
     return [row | {"images_per_second": case.batch / row["seconds"]} for row in rows]
 
 
-def cuts(direction: str, steps: int, neurons: int, rounds: int) -> list[dict]:
-    """LIF's passes with chunks, neurons and warps per program of every sensible size."""
+def cuts(neuron: str, direction: str, steps: int, neurons: int, rounds: int) -> list[dict]:
+    """A neuron's passes with chunks, neurons and warps per program of every sensible size."""
     x = inputs(steps, neurons)
     runs = {"limit": copies(x, PASSES[direction])}
-    for chunk, each, warps in CUTS[direction]:
+    for chunk, each, warps in CUTS[neuron, direction]:
         named = f"chunk {chunk}, " if chunk else ""
-        runs[f"{named}{each} neurons per thread, {warps} warps"] = _cut(x, direction, chunk, each, warps)
-    return [{"subject": name} | row for name, row in timed(runs, rounds, 8).items()]
+        runs[f"{named}{each} neurons per thread, {warps} warps"] = _cut(neuron, x, direction, chunk, each, warps)
+    return [{"subject": name} | row for name, row in timed(runs, rounds).items()]
 
 
-def _cut(x: Tensor, direction: str, chunk: int, each: int, warps: int) -> Callable[[], object]:
-    run, shape = prepared(backed("lif", "triton"), x, direction), gpu.shape
+def _cut(neuron: str, x: Tensor, direction: str, chunk: int, each: int, warps: int) -> Callable[[], object]:
+    run, shape = prepared(backed(neuron, "triton"), x, direction), gpu.shape
 
     def cut(*given) -> gpu.Shape:
         return shape(*given) if given[4] != bool(chunk) else gpu.Shape(gpu.WARP * warps * each, warps, chunk)
@@ -268,21 +271,26 @@ def _cut(x: Tensor, direction: str, chunk: int, each: int, warps: int) -> Callab
     return patched
 
 
-def timed(runs: dict[str, Callable[[], object]], rounds: int, repeat: int) -> dict[str, dict]:
-    """Median and quartiles of each side in turn, `repeat` calls at a time, after three turns to warm up; seconds."""
+def timed(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict]:
+    """Median and quartiles of each side in turn; seconds. A turn is 20 ms of calls; sides that take seconds get few."""
     found: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 3):
+    once = {name: min(_seconds(run, 1) for _ in range(3)) for name, run in runs.items()}
+    for turn in range(rounds):
         for name, run in runs.items():
-            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            torch.cuda.synchronize()
-            begin.record()
-            for _ in range(repeat):
-                run()
-            end.record()
-            torch.cuda.synchronize()
-            if turn >= 3:
-                found[name].append(begin.elapsed_time(end) / 1e3 / repeat)
+            if turn < max(3, 2.0 / once[name]):
+                found[name].append(_seconds(run, max(1, min(20, round(0.02 / once[name])))))
     return {name: _row(sorted(values)) for name, values in found.items()}
+
+
+def _seconds(run: Callable[[], object], repeat: int) -> float:
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda.synchronize()
+    begin.record()
+    for _ in range(repeat):
+        run()
+    end.record()
+    torch.cuda.synchronize()
+    return begin.elapsed_time(end) / 1e3 / repeat
 
 
 def _row(values: list[float]) -> dict:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from rheobase.fuse import gpu, recurrent_gpu_source
 from rheobase.fuse.gpu_source import Kind, Variant
@@ -36,12 +37,13 @@ def width(n: int) -> int:
 
 def parts(weight: Tensor, n: int) -> Tensor:
     """A weight [n, n] as the sum of bfloat16 numbers, padded with zeros: [3, width, width], or [1, ...] of bfloat16."""
-    left, found = weight.detach().float(), []
-    for _ in range(1 if weight.dtype == torch.bfloat16 else 3):
-        part = left.bfloat16()
-        left = (left - part.float()).nan_to_num(0.0, 0.0, 0.0)  # not finite: in the first part alone
-        found.append(torch.nn.functional.pad(part, (0, width(n) - n, 0, width(n) - n)))
-    return torch.stack(found).contiguous()
+    count, wide = 1 if weight.dtype == torch.bfloat16 else 3, width(n)
+    found = weight.new_zeros((count, wide, wide), dtype=torch.bfloat16)
+    found[0, :n, :n] = left = weight.detach().float()
+    for k in range(1, count):
+        left = (left - found[k - 1, :n, :n]).nan_to_num_(0.0, 0.0, 0.0)  # not finite: in the first part alone
+        found[k, :n, :n] = left
+    return found
 
 
 def kernel(program: Program, variant: Variant, backward: bool) -> Any:
@@ -53,6 +55,19 @@ def kernel(program: Program, variant: Variant, backward: bool) -> Any:
         module = gpu.load(source, f"{program.step.name.lower()}-recurrent-{name}")
         program.kernels[key] = getattr(module, name)
     return program.kernels[key]
+
+
+_groups = WeakIdKeyDictionary()  # delays: (their version, what delay_groups found)
+
+
+def delay_groups(delays: Tensor) -> list[tuple[int, Tensor]]:
+    """The different delays, ascending, each with the numbers of the neurons that have it. Waits for a GPU only once."""
+    known = _groups.get(delays)
+    if known is None or known[0] != delays._version:
+        held = delays.cpu()
+        rows = [(int(delay), (held == delay).nonzero()[:, 0].to(delays.device)) for delay in held.unique()]
+        known = _groups[delays] = (delays._version, rows)
+    return known[1]
 
 
 def cut(n: int, exact: bool, delayed: bool = False) -> dict[str, int]:
@@ -71,8 +86,8 @@ def options(n: int) -> dict[str, Any]:
 class GpuLoop:
     """One recurrent call: what forward and backward share besides the tensors that autograd keeps.
 
-    Kept for the backward pass, in place of x: the `currents` [T, B, n] in float32, the `spikes`, and the states every
-    CHUNK steps as `marks`. The backward pass writes the gradient of the currents, `delta`, over them where it may.
+    Kept for the backward pass, in place of x: the `currents` [T, B, n] in float32, the `spikes`, the states every CHUNK
+    steps as `marks`, and the weight's `parts`.
     """
 
     def __init__(
@@ -82,7 +97,10 @@ class GpuLoop:
         self.program, self.x, self.clock = program, x, clock
         self.call = gpu.GpuCall(program, x, clock, uniform)
         self.steps, self.batch, self.n = x.shape
-        self.late = None if delays is None or not bool(delays.any()) else delays.to(x.device).contiguous()
+        self.late = None
+        if delays is not None and any(delay for delay, _ in delay_groups(delays)):
+            self.late = delays.to(x.device).contiguous()
+        self.parts: Tensor | None = None
         self.currents: Tensor | None = None
         self.marks: Tensor | None = None
         self.spikes: Tensor | None = None
@@ -135,7 +153,9 @@ class GpuLoop:
         more["reach"] = 0 if sent is None else len(sent)
         for name, start, end in zip(self.program.step.states, first, last, strict=True):
             more |= {f"first_{name}": start, f"last_{name}": end}
-        self._launch(False, coefficients, parts(weight.T, self.n), more)
+        split = parts(weight.T, self.n)
+        self.parts = split if keep else None
+        self._launch(False, coefficients, split, more)
         self.x = self.call.x = self.call.walked = hollow(self.x)
         return spikes, last
 
@@ -155,17 +175,18 @@ class GpuLoop:
         grads = [torch.zeros((self.batch, self.n), device=device) for _ in cots]
         kinds = self.call.coefficients(coefficients)[1]
         sums = [self._sums(kind, device) if kind.wanted else None for kind in kinds]
-        delta = torch.zeros(self.x.shape, device=device)
-        if delta.numel():
-            cot = torch.zeros(self.x.shape, dtype=self.x.dtype, device=device)
-            cot = cot if cot_s is None else cot_s.to(self.x.dtype).contiguous()
+        delta = torch.empty(self.x.shape, device=device)
+        if self.parts is not None:
+            dtype = self.x.dtype
+            nothing = cot_s is None
+            cot = torch.zeros(self.x.shape, dtype=dtype, device=device) if nothing else cot_s.to(dtype).contiguous()
             room = self.programs * CHUNK * len(states) * BLOCK * width(self.n)
             more: dict[str, Any] = {"cot_in": cot, "delta_out": delta, "scratch": torch.empty(room, device=device)}
             more["backs"] = None if self.late is None else torch.empty_like(delta)
             more |= {f"sums_{k}": s for k, s in zip(self.program.step.coefficients, sums, strict=True) if s is not None}
             for name, end, start in zip(states, cots, grads, strict=True):
                 more |= {f"cot_{name}": end, f"grad_{name}": start}
-            self._launch(True, coefficients, parts(weight, self.n), more)
+            self._launch(True, coefficients, self.parts.mT.contiguous(), more)
         else:
             grads = [grad if cot is None else cot for grad, cot in zip(grads, cots, strict=True)]
         to_weight, to_before = self._recurrent(delta, weight, before, wanted)
@@ -204,7 +225,7 @@ class GpuLoop:
         """The different delays, each with the neurons that have it."""
         if self.late is None:
             return [(0, slice(None))]
-        return [(int(delay), self.late == delay) for delay in self.late.unique()]
+        return delay_groups(self.late)
 
     def _early(self, before: Tensor) -> Tensor:
         """Of the spikes before the first step, those that arrive at the first steps: [steps that they reach, B, n]."""

@@ -11,9 +11,9 @@ writes `delta`, the gradient of the currents, from which one matrix product make
 reads from memory is asked for a step ahead.
 
 Up to 128 neurons the weight is read once and stays in shared memory, and spikes pass from step to step in registers
-(ROWS = WIDTH). Above, every step reads the weight again, ROWS rows at a time, from the second cache, and the spikes or delta
-that the program has just written. DELAYED: neuron j's spikes arrive late[j] steps later, so a step gathers them from
-what the program wrote at different earlier steps; backward writes each step's product to `backs` and gathers from it.
+(ROWS = WIDTH). Above, every step reads the weight again, ROWS rows at a time, from the second cache, and the spikes or
+delta that the program has just written. DELAYED: neuron j's spikes arrive late[j] steps later, so a step gathers them
+from what the program wrote at different steps; backward writes each step's product to `backs` and gathers from it.
 """
 
 from __future__ import annotations
