@@ -9,7 +9,7 @@ import torch
 import rheobase as rb
 from rheobase import checks
 from rheobase.checks import agreement, contract, layouts
-from rheobase.fuse import build, cprint, cpu, eager, launch, operator, trace
+from rheobase.fuse import build, cprint, cpu, eager, gpu, gpu_source, launch, operator, trace
 from tests.neurons import test_equations, test_special
 
 
@@ -242,6 +242,41 @@ def test_wrong_kernels_are_caught(fresh, monkeypatch, make, check, right, wrong)
         monkeypatch.setattr(cpu, name, changed)
     catches(check, make)
     assert any(touched), f"no kernel holds {right!r} any more: plant the mistake elsewhere"
+
+
+GPU_SOURCES = [
+    ("a strict threshold", rb.LIF, " >= 0.0", " > 0.0"),
+    ("first states ignored", rb.CLIF, "if first_m is None", "if True"),
+    ("nothing flows back", rb.LIF, "now_v = next_v", "now_v = 0.0 * next_v"),
+    ("a gradient dropped", rb.PLIF, "sum_rate += ", "sum_rate += 0.0 * "),
+]
+
+
+@pytest.mark.parametrize(("make", "right", "wrong"), [r[1:] for r in GPU_SOURCES], ids=[r[0] for r in GPU_SOURCES])
+def test_wrong_gpu_kernels_are_caught(fresh, monkeypatch, make, right, wrong):
+    monkeypatch.setattr(gpu, "_modules", {})
+    touched = []
+    for name in ("forward_source", "backward_source"):
+        written = getattr(gpu_source, name)
+
+        def changed(program, variant, written=written):
+            source = written(program, variant)
+            touched.append(right in source)
+            return source.replace(right, wrong)
+
+        monkeypatch.setattr(gpu_source, name, changed)
+    catches(checks.gpu.equals_eager, make)
+    assert any(touched), f"no kernel holds {right!r} any more: plant the mistake elsewhere"
+
+
+def test_gpu_kernels_that_do_not_compile_are_caught(monkeypatch, tmp_path):
+    """In the process that compiles: Triton's compiler knows no such function."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import rheobase.fuse.tprint as t\nt.EXPRESSIONS['ge'] = 'tl.no_such_function({0}, {1})'\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(checks.CheckFailed, match="lif: its GPU kernels do not compile: .*no_such_function"):
+        checks.gpu.compiles("lif")
 
 
 def test_wrong_strides_are_caught(fresh, monkeypatch):

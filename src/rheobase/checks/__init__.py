@@ -10,7 +10,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from rheobase.checks import agreement, contract, layouts, refusals
+from rheobase.checks import agreement, contract, gpu, layouts, refusals
 from rheobase.checks.subject import CheckFailed, Subject
 from rheobase.neurons import Neuron
 
@@ -41,7 +41,8 @@ class Result:
 
 def applicable(subject: Subject) -> list[Check]:
     """The checks for this neuron on this machine."""
-    return [*ALWAYS, *(STEPWISE if subject.stepwise else ()), *(FUSED if subject.can_fuse else ())]
+    found = [*ALWAYS, *(STEPWISE if subject.stepwise else ()), *(FUSED if subject.can_fuse else ())]
+    return [*found, gpu.equals_eager] if subject.fused and gpu.runs_here() else found
 
 
 def name(check: Check) -> str:
@@ -51,17 +52,20 @@ def name(check: Check) -> str:
 
 def run(make: Callable[..., Neuron]) -> list[Result]:
     """Run every applicable check on a neuron class, or on a function that makes neurons from keyword arguments."""
-    subject, results = Subject(make), []
-    for check in applicable(subject):
-        begin, message = time.perf_counter(), ""
-        try:
-            check(subject)
-        except CheckFailed as failure:
-            message = str(failure)
-        except Exception as error:
-            message = f"{type(error).__name__}: {error}"
-        results.append(Result(name(check), not message, message, time.perf_counter() - begin))
-    return results
+    subject = Subject(make)
+    return [result(check, subject) for check in applicable(subject)]
 
 
-__all__ = ["CheckFailed", "Result", "Subject", "applicable", "run"]
+def result(check: Callable, subject: object) -> Result:
+    """Run one check; whatever it raises is its message."""
+    begin, message = time.perf_counter(), ""
+    try:
+        check(subject)
+    except CheckFailed as failure:
+        message = str(failure)
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+    return Result(name(check), not message, message, time.perf_counter() - begin)
+
+
+__all__ = ["CheckFailed", "Result", "Subject", "applicable", "result", "run"]

@@ -63,9 +63,16 @@ def assert_close(
         require(False, f"{raise_at}; {int((~same).sum())} of {same.numel()} differ, largest entry {scale:.3g}")
 
 
-def compare(neuron: Neuron, x: Tensor, state: dict | None, uniform: Tensor | None, title: str = "") -> int:
+def place(backend: str) -> str:
+    """The device on which a backend is checked: "triton" on a GPU, or in Triton's interpreter on the CPU."""
+    return "cuda" if backend == "triton" and torch.cuda.is_available() else "cpu"
+
+
+def compare(
+    neuron: Neuron, x: Tensor, state: dict | None, uniform: Tensor | None, title: str = "", backend: str = "cpu"
+) -> int:
     """Eager against fused with zero flips; returns the number of spikes."""
-    eager, fused = (outcome(neuron, x, backend, state, uniform) for backend in ("eager", "cpu"))
+    eager, fused = (outcome(neuron, x, name, state, uniform) for name in ("eager", backend))
     agree(neuron, eager, fused, x.dtype, title)
     return int((eager["spikes"] != 0).sum())
 
@@ -87,14 +94,16 @@ def dyadic_ties(neuron: Neuron, x: Tensor, state: dict, uniform: Tensor | None) 
     return seen["ties"]
 
 
-def dyadic(subject: Subject, dtype: torch.dtype = torch.float32, steps: int = 24, **options) -> None:
+def dyadic(
+    subject: Subject, dtype: torch.dtype = torch.float32, steps: int = 24, backend: str = "cpu", **options
+) -> None:
     """Bit-equal spikes on inputs in quarters, where potentials meet the threshold exactly; states and gradients."""
     neuron = subject.dyadic(steps, **options)
-    neuron.to(torch.float64 if dtype == torch.float64 else torch.float32)
-    x = quarters((steps, 20, CHANNELS, WIDTH), dtype)
-    state, uniform = start(neuron, x), eighths(tuple(x.shape)) if neuron.random else None
+    neuron.to(place(backend), torch.float64 if dtype == torch.float64 else torch.float32)
+    x = quarters((steps, 20, CHANNELS, WIDTH), dtype).to(place(backend))
+    state, uniform = start(neuron, x), eighths(tuple(x.shape)).to(x.device) if neuron.random else None
     title = ", ".join([subject.name, str(dtype).removeprefix("torch."), *(f"{k}={v}" for k, v in options.items())])
-    spikes = compare(neuron, x, state, uniform, title + ": ")
+    spikes = compare(neuron, x, state, uniform, title + ": ", backend)
     require(0 < spikes < x.numel(), f"{title}: {spikes} spikes of {x.numel()}; the inputs test nothing")
     if dtype == torch.float32 and neuron.surrogate is not None:
         require(dyadic_ties(neuron, x, state, uniform), f"{title}: no potential meets the threshold exactly")
@@ -134,15 +143,16 @@ def dyadic_dtypes(subject: Subject) -> None:
         dyadic(subject, dtype, **chosen)
 
 
-def random_inputs(subject: Subject, dtype: torch.dtype = torch.float32, **options) -> int:
+def random_inputs(subject: Subject, dtype: torch.dtype = torch.float32, backend: str = "cpu", **options) -> int:
     """Random inputs: a first flip only next to the threshold; gradients where nothing flips. Returns the flips."""
     steps = 40
     neuron = subject.neuron(steps, **options)
     neuron.to(torch.float64 if dtype == torch.float64 else torch.float32)
-    x = firing(neuron, (steps, 16, CHANNELS, WIDTH * 5), dtype)
-    uniform = torch.rand(x.shape, generator=torch.Generator().manual_seed(5)) if neuron.random else None
+    x = firing(neuron, (steps, 16, CHANNELS, WIDTH * 5), dtype).to(place(backend))
+    neuron.to(place(backend))
+    uniform = torch.rand(x.shape, generator=torch.Generator().manual_seed(5)).to(x.device) if neuron.random else None
     state = start(neuron, x)
-    eager, fused = (outcome(neuron, x, backend, state, uniform) for backend in ("eager", "cpu"))
+    eager, fused = (outcome(neuron, x, name, state, uniform) for name in ("eager", backend))
     flipped = (eager["spikes"] != fused["spikes"]).any(0)
     count = int(flipped.sum())
     first_flips_are_near(subject.name, neuron, x, state, uniform, eager["spikes"], fused["spikes"])
