@@ -275,7 +275,7 @@ def test_gpu_kernels_that_do_not_compile_are_caught(monkeypatch, tmp_path):
         "import rheobase.fuse.tprint as t\nt.EXPRESSIONS['ge'] = 'tl.no_such_function({0}, {1})'\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(checks.CheckFailed, match="lif: its GPU kernels do not compile: .*no_such_function"):
+    with pytest.raises(checks.CheckFailed, match=r"lif: its GPU kernels do not compile: .*no_such_function"):
         checks.gpu.compiles("lif")
 
 

@@ -13,10 +13,15 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 import rheobase as rb
 from rheobase import show
+from rheobase.names import unknown
 from rheobase.neurons import Neuron
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+IN_A_ROW = 10
 
 
 class Row(NamedTuple):
@@ -35,27 +40,40 @@ class Row(NamedTuple):
         return self.eager / self.kernel
 
 
-def bench(name: str = "lif", steps: Sequence[int] = (4, 16, 784), elements: int = 2**22, rounds: int = 9) -> list[Row]:
-    """Forward, and forward + backward, of x [T, elements / T] in float32, all sides in turn, medians of `rounds`.
+def bench(
+    name: str = "lif",
+    steps: Sequence[int] = (4, 16, 784),
+    elements: int = 2**22,
+    rounds: int = 9,
+    device: str = "auto",
+    dtype: str = "float32",
+) -> list[Row]:
+    """Forward, and forward + backward, of x [T, elements / T], all sides in turn, medians of `rounds`.
 
-    Errors: ValueError for an unknown neuron, and for sizes that leave nothing to measure.
+    `device`: "auto" is a GPU where there is one. Errors: ValueError for an unknown neuron or dtype, for sizes that
+    leave nothing to measure, and for "cuda" without a GPU.
     """
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("bench: device 'cuda' needs a GPU, and torch finds none here.")
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if min(steps, default=0) < 1 or elements < max(steps) or rounds < 1:
         raise ValueError(
             f"bench: needs steps >= 1, elements >= steps and rounds >= 1; got {steps}, {elements}, {rounds}."
         )
+    torch.manual_seed(0)
     rows = []
     for count in steps:
-        neuron = show.load(name, steps=count)
+        neuron = show.load(name, steps=count).to(device)
         for direction in ("forward", "both"):
-            rows.append(_case(neuron, count, elements // count, direction, rounds))
+            x = (torch.rand(count, elements // count) * 1.75 - 0.5).to(device, DTYPES[dtype])
+            rows.append(_case(neuron, x, direction, rounds))
     return rows
 
 
-def _case(neuron: Neuron, steps: int, size: int, direction: str, rounds: int) -> Row:
-    torch.manual_seed(0)
-    x = torch.rand(steps, size) * 1.75 - 0.5
-    gradient, leaf, kept = torch.rand(steps, size), x.clone().requires_grad_(), torch.empty_like(x)
+def _case(neuron: Neuron, x: Tensor, direction: str, rounds: int) -> Row:
+    gradient, leaf, kept = torch.rand_like(x), x.clone().requires_grad_(), torch.empty_like(x)
     parameters = [leaf, *(p for p in neuron.parameters() if p.requires_grad)]
 
     def forward() -> None:
@@ -73,22 +91,30 @@ def _case(neuron: Neuron, steps: int, size: int, direction: str, rounds: int) ->
 
     run()
     backend = str(rb.last_backend())
-    kernel, plain, copy = interleaved([run, eager, lambda: kept.copy_(x)], rounds)
+    kernel, plain, copy = interleaved([run, eager, lambda: kept.copy_(x)], rounds, x.is_cuda)
+    steps, size = x.shape
     return Row(steps, size, direction, kernel * 1e3, plain * 1e3, copy * 1e3, backend)
 
 
-def interleaved(calls: Sequence[Callable[[], object]], rounds: int) -> list[float]:
-    """Median seconds of each call; they take turns, after one call each to warm up."""
+def interleaved(calls: Sequence[Callable[[], object]], rounds: int, on_gpu: bool = False) -> list[float]:
+    """Median seconds of each call; they take turns, after one call each to warm up.
+
+    On a GPU a turn is some calls in a row, of which one's launch hides behind the work of another.
+    """
     times: list[list[float]] = [[] for _ in calls]
+    repeat, wait = (IN_A_ROW, torch.cuda.synchronize) if on_gpu else (1, lambda: None)
     for call in calls:
         call()
     gc.disable()
     try:
         for _ in range(rounds):
             for call, row in zip(calls, times, strict=True):
+                wait()
                 started = time.perf_counter()
-                call()
-                row.append(time.perf_counter() - started)
+                for _ in range(repeat):
+                    call()
+                wait()
+                row.append((time.perf_counter() - started) / repeat)
     finally:
         gc.enable()
     return [statistics.median(row) for row in times]

@@ -1,6 +1,7 @@
 """`rheobase bench`: a neuron's kernels timed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal
 
 from rich.table import Table
 
@@ -19,6 +20,10 @@ class Options:
     """Elements of x, steps times neurons."""
     rounds: int = 9
     """Turns that every side takes; the median counts."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU where there is one."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type of x and the spikes."""
 
 
 def run(arguments: list[str]) -> int:
@@ -26,12 +31,12 @@ def run(arguments: list[str]) -> int:
     from rheobase import bench
 
     options = flags.parse(Options, arguments, "bench")
-    table = Table(
-        "T", "neurons", "passes", "kernel ms", "eager ms", "faster", "copy ms", "ran on", title=options.neuron
-    )
-    for row in bench.bench(options.neuron, options.steps, options.elements, options.rounds):
-        cells = [row.steps, row.size, row.direction, f"{row.kernel:.2f}", f"{row.eager:.2f}", f"{row.speedup:.1f}x"]
-        table.add_row(*map(str, cells), f"{row.copy:.2f}", row.backend)
+    settings = {field.name: getattr(options, field.name) for field in fields(options) if field.name != "neuron"}
+    title = f"{options.neuron}, {options.dtype}"
+    table = Table("T", "neurons", "passes", "kernel ms", "eager ms", "faster", "copy ms", "ran on", title=title)
+    for row in bench.bench(options.neuron, **settings):
+        cells = [row.steps, row.size, row.direction, f"{row.kernel:.3g}", f"{row.eager:.3g}", f"{row.speedup:.1f}x"]
+        table.add_row(*map(str, cells), f"{row.copy:.3g}", row.backend)
     terminal.console.print(table)
-    terminal.say("medians; float32. Against torch.compile and other libraries: benchmarks/README.md in the repository.")
+    terminal.say("medians. Against torch.compile and other libraries: benchmarks/README.md in the repository.")
     return 0
