@@ -127,3 +127,73 @@ def test_threads_pack_for_themselves():
         for found in pool.map(lambda _: gradients(rb.pack_spikes, **PLAIN), range(8)):
             assert all(map(torch.equal, found, wanted))
     assert not pack.packing()
+
+
+def test_spikes_of_a_kernel_are_known_until_somebody_changes_them():
+    x = torch.randn(5, 4, 20) * 2
+    assert not pack.noted(rb.LIF()(x))
+    with rb.pack_spikes():
+        made, probabilities = rb.LIF()(x), rb.LeakyReadout(20, 3)(x)
+        recurrent = rb.LIF().recur(x, torch.zeros(20, 20))[0]
+    assert pack.noted(made) and pack.noted(made.detach()) and pack.noted(made.flatten(1)[2:]) and pack.noted(recurrent)
+    assert not any(map(pack.noted, (made.clone(), made * 0.5, made.to(torch.bfloat16), probabilities, x)))
+    view = made[1:]
+    made.mul_(0.5)
+    assert not pack.noted(made) and not pack.noted(view)
+    with rb.pack_spikes():
+        made = rb.LIF()(x)
+    held = torch.empty(0).set_(made)  # type: ignore[call-overload]
+    assert pack.noted(held)
+    del made  # now nobody could tell whether it has changed
+    assert not pack.noted(held)
+
+
+def test_what_was_no_spikes_is_not_looked_at_again(monkeypatch):
+    """At the same place with the same shape, for some contexts; spikes are looked at every time."""
+    looked = []
+    signbit = torch.signbit
+    monkeypatch.setattr(torch, "signbit", lambda tensor: looked.append(tensor.shape) or signbit(tensor))
+    monkeypatch.setattr(pack, "_refused", {})
+    monkeypatch.setattr(pack, "MEMORY", 3)
+    real, ones = torch.randn(100), spikes(100)
+    found = []
+    for _ in range(5):
+        with rb.pack_spikes():
+            found.append((pack._refuse(real), pack._refuse(ones), pack._refuse(-0.0 * ones)))
+    assert found == [(True, False, True)] * 5
+    assert len(looked) == 2 + 5 + 2  # both that are none: in the first and the fourth; the spikes: always
+    with rb.pack_spikes():
+        assert not pack._refuse(spikes(200))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here; its functions run in Triton's interpreter")
+def test_gradients_do_not_change_on_a_gpu():
+    with torch.device("cuda"):
+        weight = torch.randn(40, 40, requires_grad=True)
+        x = torch.randn(6, 8, 40, requires_grad=True)
+    found = []
+    for context in (contextlib.nullcontext, rb.pack_spikes, rb.pack_spikes):
+        with context():
+            out = rb.LIF()(3 * (rb.LIF()(3 * x) @ weight)) @ weight
+        found.append(torch.autograd.grad((out * torch.arange(40.0, device="cuda")).sum(), [x, weight]))
+    for other in found[1:]:
+        assert all(map(torch.equal, other, found[0]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:3])
+@pytest.mark.parametrize("count", [64, 8191, 8192, 20001])
+def test_a_gpus_bits_are_those_of_the_cpu(count, dtype):
+    pack_gpu = pytest.importorskip("rheobase.fuse.pack_gpu")
+    given = spikes(count, dtype=dtype).to("cuda" if torch.cuda.is_available() else "cpu")
+    bits, back = pack_gpu.pack(given), torch.full_like(given, NAN)
+    assert torch.equal(bits.cpu(), pack._pack_torch(given.cpu()))
+    pack_gpu.unpack(bits, back)
+    assert torch.equal(back, given)
+
+
+@pytest.mark.parametrize("context", [rb.pack_spikes, save_on_cpu, FakeTensorMode, lambda: torch.device("meta")])
+def test_a_neuron_can_be_made_inside_a_context(context):
+    """Tracing knows nothing of the caller's hooks, modes and devices."""
+    with context():
+        neuron = rb.CLIF(tau=2.0 + 1e-9)
+    assert neuron(torch.ones(3, 70)).shape == (3, 70)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import importlib.util
+import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -14,12 +17,27 @@ from torch import Tensor
 
 from rheobase.fuse import build, pool
 from rheobase.fuse.operator import intercepted
+from rheobase.fuse.recurrent import binary
+from rheobase.fuse.trace import Program
 
 ONE = {torch.float32: 0x3F800000, torch.bfloat16: 0x3F80, torch.float16: 0x3C00, torch.float64: 0x3FF0000000000000}
 WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 SMALLEST = 64
 
-_packing: ContextVar[bool] = ContextVar("rheobase_packing", default=False)
+MEMORY = 100  # contexts for which a tensor that was no spikes is not looked at again
+
+
+@dataclass
+class _Pass:
+    """One `pack_spikes()` context: its number, and how many tensors on a GPU it has looked at."""
+
+    number: int
+    seen: int = 0
+
+
+_packing: ContextVar[_Pass | None] = ContextVar("rheobase_packing", default=None)
+_passes = 0
+_refused: dict[tuple, int] = {}  # tensors by place, shape and type: the context that last found other values in them
 
 # Eight elements make a byte, the first its lowest bit. Elements are compared as integers: 0 and 1 have one pattern
 # each (−0 counts as "anything else"). `pack` returns 0 as soon as a block holds another value.
@@ -71,11 +89,15 @@ def pack_spikes() -> Iterator[None]:
     """Inside, tensors of 0 and 1 that autograd saves for the backward pass are kept as one bit per element.
 
     Decided by value when saving: a tensor with anything but 0 and 1 stays as it is. The spikes that a convolution or
-    linear layer after a neuron saves shrink 32-fold in float32, 16-fold in bfloat16; results do not change.
+    linear layer after a neuron saves shrink 32-fold in float32, 16-fold in bfloat16; results do not change. On a GPU,
+    where looking at values means waiting for it, spikes of the fused kernels are known to be such, and what was none is
+    not looked at again in the next contexts where a tensor of the same shape is saved at the same place.
     Networks of `rb.models` also normalise again in the backward pass instead of keeping what neurons were given; that
     normalisation rounds differently from the usual one.
     """
-    token = _packing.set(True)
+    global _passes
+    _passes += 1
+    token = _packing.set(_Pass(_passes))
     try:
         with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
             yield
@@ -85,17 +107,52 @@ def pack_spikes() -> Iterator[None]:
 
 def packing() -> bool:
     """Whether the caller stands inside `pack_spikes()`."""
-    return _packing.get()
+    return _packing.get() is not None
+
+
+def note(spikes: Tensor, program: Program) -> None:
+    """Inside `pack_spikes()`, remember of what a kernel has just written that it is 0 and 1, until it is changed."""
+    if packing() and binary(program):
+        spikes.untyped_storage()._rheobase_spikes = weakref.ref(spikes)  # type: ignore[attr-defined]
+
+
+def noted(tensor: Tensor) -> bool:
+    """Whether the tensor, or the one that it is a view of, is as `note` found it."""
+    mark = getattr(tensor.untyped_storage(), "_rheobase_spikes", None)
+    made = None if mark is None else mark()
+    return made is not None and made._version == 0 and made.dtype == tensor.dtype
 
 
 def pack(tensor: Tensor) -> Tensor | Packed:
     """The tensor's bits if it is made of 0 and 1 (and is no parameter), else the tensor."""
     if tensor.dtype not in ONE or not _readable(tensor) or (tensor.is_leaf and tensor.requires_grad):
         return tensor
-    dense = torch.empty_like(tensor)  # the same strides where the tensor is dense, else contiguous ones
-    flat = tensor.detach() if dense.stride() == tensor.stride() else dense.copy_(tensor)
-    bits = _pack_cpu(flat) if tensor.device.type == "cpu" and build.compiler() else _pack_torch(flat)
-    return tensor if bits is None else Packed(bits, tensor.shape, dense.stride(), tensor.dtype)
+    if tensor.is_cuda and _refuse(tensor):
+        return tensor
+    # the same strides where the tensor is dense, else contiguous ones
+    stride = torch.empty_like(tensor, device="meta").stride()
+    flat = tensor.detach() if stride == tensor.stride() else torch.empty_like(tensor).copy_(tensor)
+    if tensor.is_cuda and importlib.util.find_spec("triton"):
+        bits = _pack_gpu(flat)
+    else:
+        bits = _pack_cpu(flat) if tensor.device.type == "cpu" and build.compiler() else _pack_torch(flat)
+    return tensor if bits is None else Packed(bits, tensor.shape, stride, tensor.dtype)
+
+
+def _refuse(tensor: Tensor) -> bool:
+    """Whether a tensor has other values than 0 and 1, as far as it must be looked at to tell."""
+    context = _packing.get() or _Pass(_passes)
+    context.seen += 1
+    if noted(tensor):
+        return False
+    place = (context.seen, tensor.shape, tensor.dtype)
+    if context.number - _refused.get(place, -MEMORY) < MEMORY:
+        return True
+    detached = tensor.detach()
+    if bool((((detached != 0) & (detached != 1)) | torch.signbit(detached)).any()):
+        _refused[place] = context.number
+        return True
+    return False
 
 
 def _readable(tensor: Tensor) -> bool:
@@ -113,6 +170,11 @@ def unpack(saved: Tensor | Packed) -> Tensor:
         _call("unpack", out, saved.bits.data_ptr(), out.data_ptr())
         return out
     out = torch.empty_strided(saved.shape, saved.stride, dtype=saved.dtype, device=saved.bits.device)
+    if out.is_cuda and importlib.util.find_spec("triton"):
+        from rheobase.fuse import pack_gpu
+
+        pack_gpu.unpack(saved.bits, out)
+        return out
     places = torch.arange(8, device=out.device, dtype=torch.uint8)
     bits = (saved.bits[:, None] >> places) & 1
     flat = out.as_strided((out.numel(),), (1,))
@@ -123,6 +185,12 @@ def unpack(saved: Tensor | Packed) -> Tensor:
 def _pack_cpu(flat: Tensor) -> Tensor | None:
     bits = torch.empty((flat.numel() + 7) // 8, dtype=torch.uint8)
     return bits if _call("pack", flat, flat.data_ptr(), bits.data_ptr()) else None
+
+
+def _pack_gpu(flat: Tensor) -> Tensor:
+    from rheobase.fuse import pack_gpu
+
+    return pack_gpu.pack(flat)
 
 
 def _pack_torch(dense: Tensor) -> Tensor | None:

@@ -15,6 +15,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -249,10 +250,13 @@ _RULES: dict[str, Callable[..., Value]] = {
 
 def _program(step: Step, function: Callable, inputs: list[str], outputs: list[str], kind: Kind, tidy: bool) -> Graph:
     token = _tracing.set(True)
+
+    def trace():
+        example = [torch.full(kind[0], 0.25, dtype=kind[1], device="cpu") for _ in inputs]
+        return make_fx(function, tracing_mode="real")(*example)
+
     try:
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
-            example = [torch.full(kind[0], 0.25, dtype=kind[1], device="cpu") for _ in inputs]
-            traced = make_fx(function, tracing_mode="real")(*example)
+        traced = _apart(trace)
     except StepError as error:
         raise TraceError(str(error)) from None
     except TraceError:
@@ -280,6 +284,25 @@ def _program(step: Step, function: Callable, inputs: list[str], outputs: list[st
         elif node.op == "output":
             result = [values[a] if isinstance(a, torch.fx.Node) else 0.0 for a in node.args[0]]  # type: ignore[union-attr]
     return Graph(tuple(build.nodes), tuple(zip(outputs, map(build.number, result), strict=True)))
+
+
+def _apart(function: Callable[[], Any]) -> Any:
+    """Call in a thread of its own, where none of the caller's hooks, modes, devices or autocasts hold."""
+    found: list[Any] = []
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            found.append(context.run(function))
+        except BaseException as error:
+            found.append(error)
+
+    thread = threading.Thread(target=run, name="rheobase-trace")
+    thread.start()
+    thread.join()
+    if isinstance(found[0], BaseException):
+        raise found[0]
+    return found[0]
 
 
 def _literal(value, is_node: bool):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rheobase import surrogate as surrogates
-from rheobase.fuse import eager, library, operator, recurrent_operator, trace
+from rheobase.fuse import eager, library, operator, pack, recurrent_operator, trace
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 from rheobase.names import nearest
 from rheobase.neurons.recurrence import check_weight, spikes_before
@@ -147,6 +147,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         else:
             call = (program, x, weight, before, values, coefficients, uniform, clock, delays, chosen)
             spikes, last = recurrent_operator.fused(*call)  # type: ignore[arg-type]
+            pack.note(spikes, program)  # type: ignore[arg-type]
         closed = self._close(last, clock, x.shape[0])
         history = 1 if delays is None else 1 + int(delays.max())
         recent = spikes[-history:].to(compute_dtype(x.dtype))
@@ -241,6 +242,7 @@ class Neuron(nn.Module, metaclass=_Definition):
             spikes, last = eager.scan(self.described(), x, values, coefficients, uniform)
         else:
             spikes, last = operator.fused(program, x, values, coefficients, uniform, clock, final, chosen)  # type: ignore[arg-type]
+            pack.note(spikes, program)  # type: ignore[arg-type]
         return spikes, self._close(last, clock, x.shape[0]) if final else {}
 
     def _compiled(self, x: Tensor, state: Mapping[str, Tensor] | None, uniform: Tensor | None):
