@@ -8,14 +8,14 @@ numbers made of truth values, which are exact in x's type too.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import dataclasses
 import functools
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -250,13 +250,10 @@ _RULES: dict[str, Callable[..., Value]] = {
 
 def _program(step: Step, function: Callable, inputs: list[str], outputs: list[str], kind: Kind, tidy: bool) -> Graph:
     token = _tracing.set(True)
-
-    def trace():
-        example = [torch.full(kind[0], 0.25, dtype=kind[1], device="cpu") for _ in inputs]
-        return make_fx(function, tracing_mode="real")(*example)
-
     try:
-        traced = _apart(trace)
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False), _unhooked():
+            example = [torch.full(kind[0], 0.25, dtype=kind[1], device="cpu") for _ in inputs]
+            traced = make_fx(function, tracing_mode="real")(*example)
     except StepError as error:
         raise TraceError(str(error)) from None
     except TraceError:
@@ -286,23 +283,18 @@ def _program(step: Step, function: Callable, inputs: list[str], outputs: list[st
     return Graph(tuple(build.nodes), tuple(zip(outputs, map(build.number, result), strict=True)))
 
 
-def _apart(function: Callable[[], Any]) -> Any:
-    """Call in a thread of its own, where none of the caller's hooks, modes, devices or autocasts hold."""
-    found: list[Any] = []
-    context = contextvars.copy_context()
-
-    def run() -> None:
-        try:
-            found.append(context.run(function))
-        except BaseException as error:
-            found.append(error)
-
-    thread = threading.Thread(target=run, name="rheobase-trace")
-    thread.start()
-    thread.join()
-    if isinstance(found[0], BaseException):
-        raise found[0]
-    return found[0]
+@contextlib.contextmanager
+def _unhooked() -> Iterator[None]:
+    """Inside, the caller's saved_tensors_hooks do not hold: torch.func refuses to differentiate under them."""
+    held = []
+    while (pair := torch._C._autograd._top_saved_tensors_default_hooks(True)) is not None:  # type: ignore[attr-defined]
+        torch._C._autograd._pop_saved_tensors_default_hooks()  # type: ignore[attr-defined]
+        held.append(pair)
+    try:
+        yield
+    finally:
+        for pair in reversed(held):
+            torch._C._autograd._push_saved_tensors_default_hooks(*pair)  # type: ignore[attr-defined]
 
 
 def _literal(value, is_node: bool):
