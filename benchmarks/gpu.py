@@ -251,7 +251,7 @@ def network(case: models.Case, rounds: int) -> list[dict]:
 def cuts(neuron: str, direction: str, steps: int, neurons: int, rounds: int) -> list[dict]:
     """A neuron's passes with chunks, neurons and warps per program of every sensible size."""
     x = inputs(steps, neurons)
-    runs = {"limit": copies(x, PASSES[direction])}
+    runs = {"limit": copies(x, PASSES[direction]), "rheobase": prepared(backed(neuron, "triton"), x, direction)}
     for chunk, each, warps in CUTS[neuron, direction]:
         named = f"chunk {chunk}, " if chunk else ""
         runs[f"{named}{each} neurons per thread, {warps} warps"] = _cut(neuron, x, direction, chunk, each, warps)

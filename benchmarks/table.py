@@ -22,13 +22,19 @@ HEADINGS = {
     "memory": "Memory",
     "layer": "Recurrent layers",
 }
+GPU_HEADINGS = {
+    "gpu": "On a GPU: neurons",
+    "gpu recurrent": "On a GPU: recurrent layers, float32",
+    "gpu network": "On a GPU: a training step of Spiking ResNet-18, batch 128, mixed precision",
+    "gpu cuts": "On a GPU: the passes cut in several ways",
+}
 
 
 def load(folder: pathlib.Path) -> tuple[list[dict], Rows]:
-    """Runs and rows of neurons.json, recurrent.json and overhead.json; a row's `run` indexes the runs."""
+    """Runs and rows of neurons.json, recurrent.json, overhead.json and gpu.json; a row's `run` indexes the runs."""
     runs: list[dict] = []
     rows: Rows = []
-    for name in ("neurons", "recurrent", "overhead"):
+    for name in ("neurons", "recurrent", "overhead", "gpu"):
         path = folder / f"{name}.json"
         if path.exists():
             held = json.loads(path.read_text())
@@ -44,6 +50,10 @@ def text(runs: list[dict], rows: Rows) -> str:
         if wanted:
             parts.append(f"## {heading}\n\n" + _cases(wanted))
     parts.append(_plain("Overhead of a call and compile time", [r for r in rows if _overhead(r)]))
+    for group, heading in GPU_HEADINGS.items():
+        wanted = [row for row in rows if row["group"] == group]
+        if wanted:
+            parts.append(f"## {heading}\n\n{wanted[0]['gpu']}.\n\n" + _gpu(wanted))
     failed = [row for row in rows if "error" in row]
     if failed:
         lines = [f"- {_what(row)}, {row['subject']}: `{row['error'].splitlines()[0]}`" for row in failed]
@@ -127,6 +137,23 @@ def _cases(rows: Rows) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _gpu(rows: Rows) -> str:
+    """Every side of every case, with its time over ours, or over the copy's where all sides are ours."""
+    lines = [
+        "| what | side | median | over ours, or over the copy | memory | images per second |",
+        "|---|---|---|---|---|---|",
+    ]
+    for case in cases(rows):
+        base = case.get("rheobase") or case["limit"]
+        for name, row in case.items():
+            ratio = f"{row['seconds'] / base['seconds']:.2f}x"
+            memory = f"{row['peak_bytes'] / 2**20:.0f} MiB" if row.get("peak_bytes") else ""
+            images = f"{row['images_per_second']:.0f}" if "images_per_second" in row else ""
+            cells = [_what(row), name, _time(row).partition(" (")[0], ratio, memory, images]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def _line(mine: Row, other: Row) -> list[str]:
     ratio = speedup({"rheobase": mine, other["subject"]: other})
     equal = other.get("flips", 0.0) <= UNEQUAL
@@ -155,7 +182,7 @@ def _what(row: Row) -> str:
     sizes = (("T", "steps"), ("N", "size"), ("B", "batch"))
     parts = [str(row[name]) for name in ("neuron", "surrogate", "direction", "malloc") if row.get(name)]
     parts += [f"{short}={row[name]}" for short, name in sizes if row.get(name)]
-    parts += [f"H={row['features']} rate {row.get('rate', 0):.3f}"] if row.get("features") else []
+    parts += [f"H={row['features']} rate {row.get('rate', row['rate_wanted']):.3g}"] if row.get("features") else []
     return " ".join([*parts, row["dtype"] if row.get("dtype", "float32") != "float32" else ""]).strip()
 
 

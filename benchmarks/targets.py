@@ -69,6 +69,22 @@ def _against_copy(way: str, factor: float = 1.0, **wanted) -> Callable[[Rows], d
     return values
 
 
+def _on_gpu(numerator: str, denominator: str, **wanted) -> Callable[[Rows], dict[str, float]]:
+    """Time of the fastest side whose name starts so, over that of another one."""
+
+    def values(rows: Rows) -> dict[str, float]:
+        found = {}
+        for case in cases(rows, **wanted):
+            over = [row["seconds"] for name, row in case.items() if name.startswith(numerator)]
+            if over and denominator in case:
+                row = case[denominator]
+                shape = f"B={row['batch']} H={row['features']}" if "features" in row else f"N={row['size']}"
+                found[f"{row['neuron']} T={row['steps']} {shape}"] = min(over) / row["seconds"]
+        return found
+
+    return values
+
+
 def _field(name: str, scale: float = 1.0, **wanted) -> Callable[[Rows], dict[str, float]]:
     def values(rows: Rows) -> dict[str, float]:
         kept = [r for r in rows if name in r and all(r.get(k) == v for k, v in wanted.items())]
@@ -162,5 +178,23 @@ TARGETS = (
         False,
         _field("seconds", 1e6, group="call", subject="rheobase", direction="forward"),
         " µs",
+    ),
+    Target(
+        "GPU: LIF, T=32, bfloat16, forward + backward, against SpikingJelly's Triton kernels",
+        1.5,
+        True,
+        _on_gpu("SpikingJelly", "rheobase", group="gpu", neuron="lif", steps=32, direction="both"),
+    ),
+    Target(
+        "GPU: the same, cut as by default, against a copy of the bytes that must be moved",
+        1.25,
+        False,
+        _on_gpu("rheobase", "limit", group=("gpu", "gpu cuts"), neuron="lif", steps=32, direction="both"),
+    ),
+    Target(
+        "GPU: recurrent LIF, T=256 B=256 H=128, both passes, against SpikingJelly's fastest way",
+        1.5,
+        True,
+        _on_gpu("SpikingJelly", "rheobase", group="gpu recurrent", steps=256, direction="both"),
     ),
 )

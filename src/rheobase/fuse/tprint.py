@@ -5,7 +5,8 @@
 | + − × sqrt, comparisons, max, min   | IEEE, nothing fused, torch's NaN | the same bits      | the same bits      |
 | ÷ of states and spikes              | IEEE                             | the same bits      | the same bits      |
 | ÷ of gradients                      | at most 1 ulp, without branches  | IEEE               | IEEE               |
-| exp, log, tanh, sigmoid             | CUDA's libdevice, at most 2 ulp  | their own, 2 ulp   | the same functions |
+| exp, log, tanh                      | CUDA's libdevice, at most 2 ulp  | their own, 2 ulp   | the same functions |
+| sigmoid                             | of libdevice's exp, 3 ulp        | their own, 2 ulp   | of the same exp    |
 | sin, cos, erf, atan, log1p, expm1   | CUDA's libdevice, at most 2 ulp  | C's library, 2 ulp | the same functions |
 | numbers below 2⁻¹²⁶                 | kept (0 inside libdevice)        | 0                  | kept               |
 
