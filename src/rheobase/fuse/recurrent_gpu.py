@@ -37,13 +37,10 @@ def width(n: int) -> int:
 
 def parts(weight: Tensor, n: int) -> Tensor:
     """A weight [n, n] as the sum of bfloat16 numbers, padded with zeros: [3, width, width], or [1, ...] of bfloat16."""
-    count, wide = 1 if weight.dtype == torch.bfloat16 else 3, width(n)
-    found = weight.new_zeros((count, wide, wide), dtype=torch.bfloat16)
-    found[0, :n, :n] = left = weight.detach().float()
-    for k in range(1, count):
-        left = (left - found[k - 1, :n, :n]).nan_to_num_(0.0, 0.0, 0.0)  # not finite: in the first part alone
-        found[k, :n, :n] = left
-    return found
+    from rheobase.fuse import parts_gpu
+
+    weight = weight.detach()
+    return parts_gpu.split(weight if weight.dtype == torch.bfloat16 else weight.float(), width(n))
 
 
 def kernel(program: Program, variant: Variant, backward: bool) -> Any:
@@ -86,8 +83,8 @@ def options(n: int) -> dict[str, Any]:
 class GpuLoop:
     """One recurrent call: what forward and backward share besides the tensors that autograd keeps.
 
-    Kept for the backward pass, in place of x: the `currents` [T, B, n] in float32, the `spikes`, the states every CHUNK
-    steps as `marks`, and the weight's `parts`.
+    Kept for the backward pass, in place of x: the `currents` [T, B, n] in float32, the `spikes`, and the states every
+    CHUNK steps as `marks`.
     """
 
     def __init__(
@@ -100,7 +97,6 @@ class GpuLoop:
         self.late = None
         if delays is not None and any(delay for delay, _ in delay_groups(delays)):
             self.late = delays.to(x.device).contiguous()
-        self.parts: Tensor | None = None
         self.currents: Tensor | None = None
         self.marks: Tensor | None = None
         self.spikes: Tensor | None = None
@@ -153,9 +149,7 @@ class GpuLoop:
         more["reach"] = 0 if sent is None else len(sent)
         for name, start, end in zip(self.program.step.states, first, last, strict=True):
             more |= {f"first_{name}": start, f"last_{name}": end}
-        split = parts(weight.T, self.n)
-        self.parts = split if keep else None
-        self._launch(False, coefficients, split, more)
+        self._launch(False, coefficients, parts(weight.T, self.n), more)
         self.x = self.call.x = self.call.walked = hollow(self.x)
         return spikes, last
 
@@ -176,7 +170,7 @@ class GpuLoop:
         kinds = self.call.coefficients(coefficients)[1]
         sums = [self._sums(kind, device) if kind.wanted else None for kind in kinds]
         delta = torch.empty(self.x.shape, device=device)
-        if self.parts is not None:
+        if delta.numel():
             dtype = self.x.dtype
             nothing = cot_s is None
             cot = torch.zeros(self.x.shape, dtype=dtype, device=device) if nothing else cot_s.to(dtype).contiguous()
@@ -186,7 +180,7 @@ class GpuLoop:
             more |= {f"sums_{k}": s for k, s in zip(self.program.step.coefficients, sums, strict=True) if s is not None}
             for name, end, start in zip(states, cots, grads, strict=True):
                 more |= {f"cot_{name}": end, f"grad_{name}": start}
-            self._launch(True, coefficients, self.parts.mT.contiguous(), more)
+            self._launch(True, coefficients, parts(weight, self.n), more)
         else:
             grads = [grad if cot is None else cot for grad, cot in zip(grads, cots, strict=True)]
         to_weight, to_before = self._recurrent(delta, weight, before, wanted)
