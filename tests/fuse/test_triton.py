@@ -168,6 +168,7 @@ def test_without_gpu_and_interpreter_it_says_why(monkeypatch):
 @pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "sin", "cos", "erf", "atan", "log1p", "expm1"])
 def test_functions_are_within_two_ulp(name):
     """sigmoid within three: exp's two, and those of a sum and a quotient, which torch's own on a GPU has too."""
+
     class Function(rb.Neuron):
         def dynamics(self, x):
             return (getattr(torch, name)(x),)

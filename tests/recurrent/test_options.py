@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import rheobase as rb
+from rheobase.fuse.delays import known
 
 T, B, INPUTS, N = 24, 3, 5, 11
 
@@ -170,3 +171,12 @@ def test_all_options_at_once_and_no_steps():
         spikes, state = made.scan(torch.randn(steps, B, INPUTS))
         assert spikes.shape == (steps, B, N) and state["inputs"].shape == (4, B, INPUTS)
         assert made.trace(torch.randn(4, B, INPUTS))["v"].shape == (4, B, N)
+
+
+def test_delays_that_are_changed_are_looked_at_again():
+    delays = torch.tensor([0, 3, 1, 3])
+    found = known(delays)
+    assert found[:2] == (0, 3) and known(delays) is found
+    assert [(d, n.tolist()) for d, n in found.groups] == [(0, [0]), (1, [2]), (3, [1, 3])]
+    delays[1] = 7
+    assert known(delays)[:2] == (0, 7) and known(delays.clone())[1] == 7

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rheobase.fuse import philox
+from rheobase.fuse.delays import known
 from rheobase.fuse.step import Coefficient, Step, coefficient_shape, compute_dtype
 
 Loop = tuple[Tensor, Tensor | None, Tensor | None]
@@ -55,7 +56,7 @@ def _arriving(sent: list[Tensor], delays: Tensor | None) -> Tensor:
     if delays is None:
         return sent[-1]
     found = torch.zeros_like(sent[-1])
-    for delay in delays.unique().tolist():
+    for delay, _ in known(delays).groups:
         if delay < len(sent):
             found = torch.where(delays == delay, sent[-1 - delay], found)
     return found

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
 
 from rheobase.fuse import gpu, recurrent_gpu_source
+from rheobase.fuse.delays import known
 from rheobase.fuse.gpu_source import Kind, Variant
 from rheobase.fuse.launch import DTYPES
 from rheobase.fuse.recurrent_launch import hollow
@@ -54,19 +54,6 @@ def kernel(program: Program, variant: Variant, backward: bool) -> Any:
     return program.kernels[key]
 
 
-_groups = WeakIdKeyDictionary()  # delays: (their version, what delay_groups found)
-
-
-def delay_groups(delays: Tensor) -> list[tuple[int, Tensor]]:
-    """The different delays, ascending, each with the numbers of the neurons that have it. Waits for a GPU only once."""
-    known = _groups.get(delays)
-    if known is None or known[0] != delays._version:
-        held = delays.cpu()
-        rows = [(int(delay), (held == delay).nonzero()[:, 0].to(delays.device)) for delay in held.unique()]
-        known = _groups[delays] = (delays._version, rows)
-    return known[1]
-
-
 def cut(n: int, exact: bool, delayed: bool = False) -> dict[str, int]:
     """The constants of a kernel for n neurons; `exact`: three parts of the weight."""
     wide = width(n)
@@ -95,7 +82,7 @@ class GpuLoop:
         self.call = gpu.GpuCall(program, x, clock, uniform)
         self.steps, self.batch, self.n = x.shape
         self.late = None
-        if delays is not None and any(delay for delay, _ in delay_groups(delays)):
+        if delays is not None and known(delays).longest:
             self.late = delays.to(x.device).contiguous()
         self.currents: Tensor | None = None
         self.marks: Tensor | None = None
@@ -219,7 +206,7 @@ class GpuLoop:
         """The different delays, each with the neurons that have it."""
         if self.late is None:
             return [(0, slice(None))]
-        return delay_groups(self.late)
+        return known(self.late).groups
 
     def _early(self, before: Tensor) -> Tensor:
         """Of the spikes before the first step, those that arrive at the first steps: [steps that they reach, B, n]."""

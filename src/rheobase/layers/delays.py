@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rheobase.fuse.delays import known
+
 
 def whole_steps(what: str, delays: Sequence[int] | Tensor, size: int) -> Tensor:
     """`delays` as a tensor of int64. Errors: ValueError unless they are `size` whole numbers >= 0."""
@@ -19,13 +21,13 @@ def delayed(x: Tensor, delays: Tensor, past: Tensor | None = None) -> tuple[Tens
 
     Shapes: x [T, ..., n]; delays [n], integers >= 0; past [max(delays), ..., n], the last inputs, to carry on with.
     """
-    longest = int(delays.max())
+    facts = known(delays)
+    longest = facts.longest
     if past is None:
         past = x.new_zeros((longest, *x.shape[1:]))
     whole, steps = torch.cat([past, x]), x.shape[0]
     parts, columns = [], []
-    for delay in delays.unique().tolist():
-        mine = (delays == delay).nonzero().flatten()
+    for delay, mine in facts.groups:
         parts.append(whole[longest - delay : longest - delay + steps].index_select(-1, mine))
         columns.append(mine)
     return torch.cat(parts, -1).index_select(-1, torch.cat(columns).argsort()), whole[steps:]

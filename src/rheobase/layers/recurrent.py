@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from rheobase.fuse.delays import known
 from rheobase.layers.delays import delayed, whole_steps
 from rheobase.neurons.base import Neuron, State, compute_dtype
 
@@ -102,7 +103,7 @@ class Recurrent(nn.Module):
             return None
         dtype, state = compute_dtype(current.dtype), self.neuron.zero_state(current)
         learnt = {name: value.to(dtype).expand(current.shape[1:]) for name, value in self.start.items()}
-        history = () if self.axon_delays is None else (1 + int(self.axon_delays.max()),)
+        history = () if self.axon_delays is None else (1 + known(self.axon_delays).longest,)
         return {**state, **learnt, "spikes": current.new_zeros((*history, *current.shape[1:]), dtype=dtype)}
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:

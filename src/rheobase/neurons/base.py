@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rheobase import surrogate as surrogates
 from rheobase.fuse import eager, library, operator, pack, recurrent_operator, trace
+from rheobase.fuse.delays import known
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 from rheobase.names import nearest
 from rheobase.neurons.recurrence import check_weight, spikes_before
@@ -149,7 +150,7 @@ class Neuron(nn.Module, metaclass=_Definition):
             spikes, last = recurrent_operator.fused(*call)  # type: ignore[arg-type]
             pack.note(spikes, program)  # type: ignore[arg-type]
         closed = self._close(last, clock, x.shape[0])
-        history = 1 if delays is None else 1 + int(delays.max())
+        history = 1 if delays is None else 1 + known(delays).longest
         recent = spikes[-history:].to(compute_dtype(x.dtype))
         if len(recent) < history:
             first = recent.new_zeros((history, *x.shape[1:])) if before is None else before

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from rheobase.fuse.delays import known
+
 
 def check_weight(kind: str, x: Tensor, weight: Tensor, delays: Tensor | None) -> None:
     """Errors: ValueError for a weight or delays that do not fit x [T, B, n]; `kind` names the neuron in messages."""
@@ -22,8 +24,8 @@ def check_weight(kind: str, x: Tensor, weight: Tensor, delays: Tensor | None) ->
     if delays is not None:
         if not isinstance(delays, Tensor) or delays.dtype != torch.int64 or delays.shape != (n,) or not n:
             raise ValueError(f"{kind}: delays must be an int64 tensor of shape ({n},); got {delays!r}.")
-        if bool((delays < 0).any()):
-            raise ValueError(f"{kind}: delays must be whole steps >= 0; got {int(delays.min())}.")
+        if known(delays).shortest < 0:
+            raise ValueError(f"{kind}: delays must be whole steps >= 0; got {known(delays).shortest}.")
 
 
 def spikes_before(kind: str, x: Tensor, state: Mapping[str, Tensor] | None, delays: Tensor | None) -> Tensor | None:
@@ -33,7 +35,7 @@ def spikes_before(kind: str, x: Tensor, state: Mapping[str, Tensor] | None, dela
     if "spikes" not in state:
         raise ValueError(f"{kind}: the state lacks spikes; hand in a state of the same layer.")
     spikes = state["spikes"]
-    wanted = x.shape[1:] if delays is None else (1 + int(delays.max()), *x.shape[1:])
+    wanted = x.shape[1:] if delays is None else (1 + known(delays).longest, *x.shape[1:])
     if spikes.shape != wanted or spikes.device != x.device:
         got = f"{tuple(spikes.shape)} on {spikes.device}"
         raise ValueError(f"{kind}: state spikes must have shape {tuple(wanted)} on {x.device}; got {got}.")
