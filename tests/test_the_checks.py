@@ -9,8 +9,9 @@ import torch
 import rheobase as rb
 from rheobase import checks
 from rheobase.checks import agreement, contract, layouts
-from rheobase.fuse import build, cprint, cpu, eager, gpu, gpu_source, launch, operator, trace
+from rheobase.fuse import build, cprint, cpu, cpu_backward, eager, gpu, gpu_source, launch, operator, trace
 from tests.neurons import test_equations, test_special
+from tests.planting import planted
 
 
 def catches(check, make, words=None) -> None:
@@ -230,18 +231,8 @@ SOURCES = [
 
 @pytest.mark.parametrize(("make", "check", "right", "wrong"), [r[1:] for r in SOURCES], ids=[r[0] for r in SOURCES])
 def test_wrong_kernels_are_caught(fresh, monkeypatch, make, check, right, wrong):
-    touched = []
-    for name in ("forward_source", "backward_source"):
-        written = getattr(cpu, name)
-
-        def changed(program, variant, written=written):
-            source = written(program, variant)
-            touched.append(right in source)
-            return source.replace(right, wrong)
-
-        monkeypatch.setattr(cpu, name, changed)
-    catches(check, make)
-    assert any(touched), f"no kernel holds {right!r} any more: plant the mistake elsewhere"
+    with planted(monkeypatch, right, wrong, cpu, cpu_backward):
+        catches(check, make)
 
 
 GPU_SOURCES = [
@@ -255,18 +246,8 @@ GPU_SOURCES = [
 @pytest.mark.parametrize(("make", "right", "wrong"), [r[1:] for r in GPU_SOURCES], ids=[r[0] for r in GPU_SOURCES])
 def test_wrong_gpu_kernels_are_caught(fresh, monkeypatch, make, right, wrong):
     monkeypatch.setattr(gpu, "_modules", {})
-    touched = []
-    for name in ("forward_source", "backward_source"):
-        written = getattr(gpu_source, name)
-
-        def changed(program, variant, written=written):
-            source = written(program, variant)
-            touched.append(right in source)
-            return source.replace(right, wrong)
-
-        monkeypatch.setattr(gpu_source, name, changed)
-    catches(checks.gpu.equals_eager, make)
-    assert any(touched), f"no kernel holds {right!r} any more: plant the mistake elsewhere"
+    with planted(monkeypatch, right, wrong, gpu_source):
+        catches(checks.gpu.equals_eager, make)
 
 
 def test_gpu_kernels_that_do_not_compile_are_caught(monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ import inspect
 import torch
 
 from rheobase import neurons
-from rheobase.fuse import cpu, gpu, gpu_source
+from rheobase.fuse import cpu, cpu_backward, gpu, gpu_source
 from rheobase.fuse.launch import DTYPES
 from rheobase.fuse.trace import Graph, Node, Program
 from rheobase.neurons import Neuron
@@ -60,7 +60,7 @@ def costs(neuron: Neuron) -> Costs:
     forward = program.forward.operations(["s", *program.following])
     backward = program.backward.operations(cpu.backward_outputs(program, variant))
     saved = {name: torch.empty(0, dtype=dtype).element_size() for dtype, name in DTYPES.items()}
-    scratch = cpu.scratch_bytes(program, variant, 784)
+    scratch = cpu_backward.scratch_bytes(program, variant, 784)
     return Costs(dict(forward), dict(backward), saved, 8, 12, scratch)
 
 
@@ -104,7 +104,7 @@ def kernels(neuron: Neuron) -> dict[str, str]:
     on_gpu = gpu_source.Variant.like(variant)
     return {
         "C, forward": cpu.forward_source(program, variant),
-        "C, backward": cpu.backward_source(program, variant),
+        "C, backward": cpu_backward.backward_source(program, variant),
         "Triton, forward": gpu_source.forward_source(program, on_gpu),
         "Triton, backward": gpu_source.backward_source(program, on_gpu),
     }

@@ -10,6 +10,7 @@ from rheobase.checks import CheckFailed, agreement, layouts
 from rheobase.checks.subject import CHANNELS, eighths, normal, outcome, quarters, start
 from rheobase.fuse import build, gpu, gpu_source, trace
 from tests import subjects
+from tests.planting import planted
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 FUSED = [name for name in subjects.MAKERS if subjects.subject(name).fused]
@@ -238,21 +239,10 @@ PLANTED = [
 
 @pytest.mark.parametrize(("name", "right", "wrong"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED])
 def test_wrong_kernels_are_caught(fresh, monkeypatch, name, right, wrong):
-    touched = []
-    for kind in ("forward_source", "backward_source"):
-        written = getattr(gpu_source, kind)
-
-        def changed(program, variant, written=written):
-            source = written(program, variant)
-            touched.append(right in source)
-            return source.replace(right, wrong)
-
-        monkeypatch.setattr(gpu_source, kind, changed)
     neuron, x = subjects.subject(name).dyadic(40).to(DEVICE), quarters((40, 70)).to(DEVICE)
     state = start(neuron, x) | ({"t": torch.tensor(3)} if neuron.random else {})
-    with pytest.raises(CheckFailed):
+    with planted(monkeypatch, right, wrong, gpu_source), pytest.raises(CheckFailed):
         compare(neuron, x, state=state)
-    assert any(touched), f"no kernel holds {right!r} any more: plant the mistake elsewhere"
 
 
 def test_a_damaged_file_is_written_again(fresh, tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from rheobase.fuse import build, cpu, pool
+from rheobase.fuse import build, cpu, cpu_backward, pool
 from rheobase.fuse.layout import Layout, walk
 from rheobase.fuse.step import Coefficient, coefficient_shape, compute_dtype
 from rheobase.fuse.trace import Program
@@ -32,7 +32,7 @@ def kernel(program: Program, variant: cpu.Variant, backward: bool) -> Callable[[
     """The compiled forward or backward kernel; compiled at first use, then from memory or disk."""
     found = program.kernels.get((variant, backward))
     if found is None:
-        source = (cpu.backward_source if backward else cpu.forward_source)(program, variant)
+        source = (cpu_backward.backward_source if backward else cpu.forward_source)(program, variant)
         library = build.library(source, f"{program.step.name.lower()}-{'backward' if backward else 'forward'}")
         found = library.backward if backward else library.forward
         found.argtypes, found.restype = [ctypes.c_void_p], None

@@ -1,0 +1,286 @@
+/* LIF, recurrent forward, float32 */
+void forward(const int64_t *a) {
+  const int64_t steps = a[0];
+  const int64_t batch = a[1];
+  const int64_t n = a[2];
+  const int64_t pad = a[3];
+  const int64_t block = a[4];
+  const int64_t groups = a[5];
+  const int64_t threads = a[6];
+  const int64_t clock = a[7];
+  const int64_t key = a[8];
+  const int64_t chunk = a[9];
+  const int64_t limit = a[10];
+  const int64_t weight_limit = a[11];
+  const int64_t reach_limit = a[12];
+  const int64_t history = a[13];
+  const int64_t kinds = a[14];
+  const int64_t words = (n + 63) / 64, blocks = (batch + block - 1) / block;
+  const int stream = steps * batch * n * (int64_t)sizeof(S) >= 25165824;
+  const F *uniform = (const F *)a[15];
+  const F *outgoing = (const F *)a[16];
+  const F *before = (const F *)a[17];
+  F *marks = (F *)a[19];
+  F *kept = (F *)a[20];
+  const int64_t *late = (const int64_t *)a[21];
+  const int64_t *delay = (const int64_t *)a[23];
+  const uint64_t *masks = (const uint64_t *)a[22];
+  uint64_t *bits = (uint64_t *)a[18];
+  const F c_0 = (F)(*(const double *)a[26]);
+  const F c_1 = (F)(*(const double *)a[29]);
+  const S *x = (const S *)a[24];
+  S *s = (S *)a[25];
+  const F *first_0 = (const F *)a[32];
+  F *last_0 = (F *)a[33];
+  huge(s, steps * batch * n * (int64_t)sizeof(S));
+  huge(kept, steps * batch * n * (int64_t)sizeof(F));
+  #pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    const uint64_t mode = flush_on();
+    F *ones = numbers(block * pad > 64 * RUN ? block * pad : 64 * RUN);
+    F *cur = numbers(block * pad), *state = numbers(1 * block * pad);
+    uint64_t *sent = (uint64_t *)malloc((size_t)(block * words) * 8);
+    uint8_t *fired = (uint8_t *)calloc((size_t)(64 * words), 1);
+    uint16_t *list = (uint16_t *)malloc((size_t)(64 * words) * 2);
+    S *out = (S *)numbers(pad);
+    #pragma omp for schedule(dynamic, 1)
+    for (int64_t part = 0; part < blocks; part++) {
+      const int64_t b0 = part * block, rows = batch - b0 < block ? batch - b0 : block;
+      for (int64_t b = 0; b < rows; b++) {
+        F *to = state + (0 * block + b) * pad;
+        if (first_0) memcpy(to, first_0 + (b0 + b) * n, (size_t)n * sizeof(F));
+        else memset(to, 0, (size_t)n * sizeof(F));
+      }
+      for (int64_t t = 0; t < steps; t++) {
+        if (marks && t % chunk == 0) for (int64_t k = 0; k < 1; k++) for (int64_t b = 0; b < rows; b++)
+          memcpy(marks + (((t / chunk) * 1 + k) * batch + b0 + b) * n, state + (k * block + b) * pad, (size_t)n * sizeof(F));
+        arrivals(sent, bits, masks, late, kinds, t, batch, b0, rows, words);
+        const int64_t next = t + 1 < steps ? rows * n * (int64_t)sizeof(S) : 0;
+        ahead soon[] = {{(const char *)(x + ((t + 1) * batch + b0) * n), next}, {0, 0}};
+        currents(cur, x + (t * batch + b0) * n, outgoing, sent, rows, n, pad, limit, ones, list, soon);
+        if (before && t < history) {
+          arrivals_before(ones, before, delay, history, t, batch, b0, rows, n, pad);
+          product(cur, ones, pad, outgoing, rows, n, pad, 0);
+        }
+        if (kept) for (int64_t b = 0; b < rows; b++)
+          store(kept + (t * batch + b0 + b) * n, cur + b * pad, (size_t)n * sizeof(F), stream);
+        for (int64_t b = 0; b < rows; b++) {
+          const F *RESTRICT ct = cur + b * pad;
+          S *RESTRICT st = stream ? out : s + (t * batch + b0 + b) * n;
+          F *RESTRICT v_0 = state + (0 * block + b) * pad;
+          #pragma omp simd
+          for (int64_t i = 0; i < n; i++) {
+            const F n0 = ct[i];
+            const F n1 = v_0[i];
+            const F n2 = c_0;
+            const F n3 = c_1;
+            const F n4 = n2 * n1;
+            const F n5 = n4 + n0;
+            const F n6 = n5 - n3;
+            const int n7 = n6 >= (F)(0.0);
+            const F n8 = n7 ? (F)1 : (F)0;
+            const F n12 = n3 * n8;
+            const F n13 = n5 - n12;
+            st[i] = STORE(n8); fired[i] = (uint8_t)(n8 != 0);
+            v_0[i] = n13;
+          }
+          if (stream) stream_out(s + (t * batch + b0 + b) * n, out, (size_t)n * sizeof(S));
+          pack(bits + (t * batch + b0 + b) * words, fired, words);
+        }
+      }
+      if (last_0) for (int64_t b = 0; b < rows; b++) memcpy(last_0 + (b0 + b) * n, state + (0 * block + b) * pad, (size_t)n * sizeof(F));
+    }
+    free(ones);
+    free(cur);
+    free(state);
+    free(sent);
+    free(fired);
+    free(list);
+    free(out);
+    flush_back(mode);
+  }
+}
+
+/* LIF, recurrent backward, float32 */
+void backward(const int64_t *a) {
+  const int64_t steps = a[0];
+  const int64_t batch = a[1];
+  const int64_t n = a[2];
+  const int64_t pad = a[3];
+  const int64_t block = a[4];
+  const int64_t groups = a[5];
+  const int64_t threads = a[6];
+  const int64_t clock = a[7];
+  const int64_t key = a[8];
+  const int64_t chunk = a[9];
+  const int64_t limit = a[10];
+  const int64_t weight_limit = a[11];
+  const int64_t reach_limit = a[12];
+  const int64_t history = a[13];
+  const int64_t kinds = a[14];
+  const int64_t words = (n + 63) / 64, blocks = (batch + block - 1) / block;
+  const int stream = steps * batch * n * (int64_t)sizeof(S) >= 25165824;
+  const F *uniform = (const F *)a[15];
+  const F *outgoing = (const F *)a[16];
+  const F *before = (const F *)a[17];
+  F *marks = (F *)a[19];
+  F *kept = (F *)a[20];
+  const int64_t *late = (const int64_t *)a[21];
+  const int64_t *delay = (const int64_t *)a[23];
+  const uint64_t *masks = (const uint64_t *)a[22];
+  uint64_t *bits = (uint64_t *)a[18];
+  const F c_0 = (F)(*(const double *)a[29]);
+  const F c_1 = (F)(*(const double *)a[32]);
+  const F *incoming = (const F *)a[24];
+  const S *cot = (const S *)a[25];
+  S *grad_x = (S *)a[26];
+  F *grad_outgoing = (F *)a[27];
+  F *grad_before = (F *)a[28];
+  const F *cot_0 = (const F *)a[37];
+  F *grad_0 = (F *)a[38];
+  huge(grad_x, steps * batch * n * (int64_t)sizeof(S));
+  #pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    const uint64_t mode = flush_on();
+    F *ones = numbers(block * pad > 64 * RUN ? block * pad : 64 * RUN);
+    const int64_t held = steps < chunk ? steps : chunk, slot = block * pad;
+    F *delta = numbers(held * slot), *state = numbers(held * 1 * slot), *ring = numbers(history * slot);
+    F *back = numbers(slot), *gs = numbers(1 * slot), *q = numbers(1 * pad);
+    uint64_t *sent = (uint64_t *)malloc((size_t)(held * block * words) * 8);
+    uint64_t *columns = (uint64_t *)malloc((size_t)(held * block + RUN) * 8);
+    uint16_t *list = (uint16_t *)malloc((size_t)(held * block + RUN) * 2);
+    uint32_t *needed = (uint32_t *)malloc((size_t)(held * pad) * 4);
+    #pragma omp for schedule(dynamic, 1)
+    for (int64_t part = 0; part < groups; part++) {
+      for (int64_t g = part * blocks / groups; g < (part + 1) * blocks / groups; g++) {
+        const int64_t b0 = g * block, rows = batch - b0 < block ? batch - b0 : block;
+        for (int64_t b = 0; b < rows; b++) {
+          F *to = gs + (0 * block + b) * pad;
+          if (cot_0) memcpy(to, cot_0 + (b0 + b) * n, (size_t)n * sizeof(F));
+          else memset(to, 0, (size_t)n * sizeof(F));
+        }
+        for (int64_t c = (steps + chunk - 1) / chunk - 1; c >= 0; c--) {
+          const int64_t t0 = c * chunk, t1 = steps < t0 + chunk ? steps : t0 + chunk;
+          for (int64_t k = 0; k < 1; k++) for (int64_t b = 0; b < rows; b++)
+            memcpy(state + (k * block + b) * pad, marks + ((c * 1 + k) * batch + b0 + b) * n, (size_t)n * sizeof(F));
+          for (int64_t t = t0; t < t1; t++) {
+            arrivals(sent + (t - t0) * rows * words, bits, masks, late, kinds, t, batch, b0, rows, words);
+            uint32_t *RESTRICT reach = needed + (t - t0) * pad;
+            memset(reach, 0, (size_t)pad * 4);
+            for (int64_t b = 0; b < rows; b++) {
+              F *RESTRICT ct = delta + ((t - t0) * rows + b) * pad;
+              memcpy(ct, kept + (t * batch + b0 + b) * n, (size_t)n * sizeof(F));
+              const F *RESTRICT now_0 = (state + (t - t0) * 1 * slot) + (0 * block + b) * pad;
+              #pragma omp simd
+              for (int64_t i = 0; i < n; i++) {
+                int any = 0;
+                const F n0 = ct[i];
+                const F n1 = now_0[i];
+                const F n2 = c_0;
+                const F n3 = c_1;
+                const F n6 = n2 * n1;
+                const F n7 = n6 + n0;
+                const F n8 = n7 - n3;
+                const F n11 = ABS(n8);
+                const int n12 = n11 <= (F)(0.5);
+                const F n13 = n12 ? (F)1 : (F)0;
+                any |= (n13 != 0);
+                reach[i] |= (uint32_t)any << b;
+              }
+              if (t + 1 == t1) continue;
+              F *RESTRICT then_0 = (state + (t - t0 + 1) * 1 * slot) + (0 * block + b) * pad;
+              #pragma omp simd
+              for (int64_t i = 0; i < n; i++) {
+                const F n0 = ct[i];
+                const F n1 = now_0[i];
+                const F n2 = c_0;
+                const F n3 = c_1;
+                const F n4 = n2 * n1;
+                const F n5 = n4 + n0;
+                const F n6 = n5 - n3;
+                const int n7 = n6 >= (F)(0.0);
+                const F n8 = n7 ? (F)1 : (F)0;
+                const F n12 = n3 * n8;
+                const F n13 = n5 - n12;
+                then_0[i] = n13;
+              }
+            }
+          }
+          for (int64_t t = t1 - 1; t >= t0; t--) {
+            ahead soon[] = {{(const char *)(cot + (t * batch + b0) * n), rows * n * (int64_t)sizeof(S)},
+              {(const char *)(kept + ((t - chunk) * batch + b0) * n), t < chunk ? 0 : rows * n * (int64_t)sizeof(F)},
+              {0, 0}};
+            F *now = delta + (t - t0) * rows * pad, *after = t + 1 < t1 ? now + rows * pad : ring;
+            if (history > 1) sent_later(back, ring, delay, history, t, steps, rows, n, pad, slot);
+            else if (t + 1 < steps)
+              send_back(back, after, outgoing, incoming, needed + (t - t0) * pad, rows, n, pad, reach_limit, soon);
+            else memset(back, 0, (size_t)slot * sizeof(F));
+            for (int64_t b = 0; b < rows; b++) {
+              F *RESTRICT dt = delta + ((t - t0) * rows + b) * pad;
+              const F *RESTRICT bt = back + b * pad;
+              const S *RESTRICT ct = cot + (t * batch + b0 + b) * n;
+              S *RESTRICT gt = grad_x + (t * batch + b0 + b) * n;
+              const F *RESTRICT now_0 = (state + (t - t0) * 1 * slot) + (0 * block + b) * pad;
+              F *RESTRICT g_0 = gs + (0 * block + b) * pad;
+              #pragma omp simd
+              for (int64_t i = 0; i < n; i++) {
+                const F n0 = dt[i];
+                const F n1 = now_0[i];
+                const F n2 = c_0;
+                const F n3 = c_1;
+                const F n4 = LOAD(ct[i]) + bt[i];
+                const F n5 = g_0[i];
+                const F n6 = n2 * n1;
+                const F n7 = n6 + n0;
+                const F n8 = n7 - n3;
+                const F n11 = ABS(n8);
+                const int n12 = n11 <= (F)(0.5);
+                const F n13 = n12 ? (F)1 : (F)0;
+                const F n16 = -n5;
+                const F n17 = n16 * n3;
+                const F n19 = n4 + n17;
+                const F n20 = n19 * n13;
+                const F n22 = n5 + n20;
+                const F n24 = n22 * n2;
+                gt[i] = STORE(n22); dt[i] = n22;
+                g_0[i] = n24;
+              }
+            }
+            if (history > 1)
+              send_back(ring + (t % history) * slot, now, outgoing, incoming, 0, rows, n, pad, 0, 0);
+          }
+          if (grad_outgoing) {
+            F *grad = grad_outgoing + part * n * pad;
+            weight_rows(grad, delta, sent, (t1 - t0) * rows, n, pad, weight_limit, ones, columns, list);
+            for (int64_t t = t0; before && t < t1 && t < history; t++) {
+              arrivals_before(ones, before, delay, history, t, batch, b0, rows, n, pad);
+              for (int64_t b = 0; b < rows; b++) for (int64_t j = 0; j < n; j++) if (t <= delay[j])
+                for (int64_t i = 0; i < n; i++)
+                  grad[j * pad + i] += ones[b * pad + j] * delta[((t - t0) * rows + b) * pad + i];
+            }
+          }
+          if (history == 1) memcpy(ring, delta, (size_t)(rows * pad) * sizeof(F));
+        }
+        if (grad_0) for (int64_t b = 0; b < rows; b++) memcpy(grad_0 + (b0 + b) * n, gs + (0 * block + b) * pad, (size_t)n * sizeof(F));
+        for (int64_t h = 0; grad_before && h < history; h++) {
+          if (history > 1) sent_later(back, ring, delay, history, h - history, steps, rows, n, pad, slot);
+          else send_back(back, ring, outgoing, incoming, 0, rows, n, pad, 0, 0);
+          for (int64_t b = 0; b < rows; b++)
+            memcpy(grad_before + (h * batch + b0 + b) * n, back + b * pad, (size_t)n * sizeof(F));
+        }
+      }
+    }
+    free(ones);
+    free(delta);
+    free(state);
+    free(ring);
+    free(back);
+    free(gs);
+    free(q);
+    free(sent);
+    free(columns);
+    free(list);
+    free(needed);
+    flush_back(mode);
+  }
+}
