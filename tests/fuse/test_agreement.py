@@ -14,7 +14,7 @@ import pytest
 import rheobase as rb
 from rheobase import checks
 from rheobase.checks import agreement
-from rheobase.checks.subject import DTYPES
+from rheobase.checks.subject import CHANNELS, DTYPES, WIDTH, eighths, quarters, start
 from tests import subjects
 
 FULL = os.environ.get("RHEOBASE_CHECKS") == "full"
@@ -24,6 +24,36 @@ FUSED = [name for name in subjects.MAKERS if subjects.subject(name).can_fuse]
 @pytest.mark.parametrize(("name", "check"), subjects.cases(checks.FUSED))
 def test_kernel_keeps_its_promises(name, check):
     assert subjects.run(name, check) is None
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_the_inputs_of_the_checks_meet_the_threshold(name):
+    """For a user's neuron the check asks for that only where potentials lie on a grid; ours all meet it."""
+    neuron, shape = subjects.subject(name).dyadic(24), (24, 20, CHANNELS, WIDTH)
+    if neuron.surrogate is not None:
+        uniform = eighths(shape) if neuron.random else None
+        x = quarters(shape)
+        assert agreement.dyadic_ties(neuron, x, start(neuron, x), uniform)[0] > 0
+
+
+class Thirds(rb.LIF):
+    """Potentials on no grid."""
+
+    def dynamics(self, x, v, *, decay, threshold, gain=None, v_reset=None):
+        return super().dynamics(x / 3.0 + 0.1, v, decay=decay, threshold=threshold, v_reset=v_reset)
+
+
+class Aside(rb.LIF):
+    """Potentials on a grid that the threshold is not on."""
+
+    def dynamics(self, x, v, *, decay, threshold, gain=None, v_reset=None):
+        return self.fire(x + 0.0625, threshold), 0.0 * v
+
+
+def test_a_neuron_off_the_grid_needs_no_ties_and_one_on_it_does():
+    agreement.dyadic(checks.Subject(Thirds))
+    with pytest.raises(checks.CheckFailed, match="no potential meets the threshold"):
+        agreement.dyadic(checks.Subject(Aside))
 
 
 def test_types_and_surrogates_all_meet():

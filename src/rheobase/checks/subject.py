@@ -174,8 +174,8 @@ def start(neuron: Neuron, x: Tensor, seed: int = 2) -> dict[str, Tensor]:
 
 @contextlib.contextmanager
 def counted(neuron: Neuron) -> Iterator[dict[str, int]]:
-    """Inside, count how often the surrogate saw d = 0, a tie at the threshold, and d at all."""
-    seen = {"ties": 0, "all": 0}
+    """Inside, count how often the surrogate saw d = 0, a tie at the threshold, d on a grid of 2⁻¹⁰, and d at all."""
+    seen = {"ties": 0, "even": 0, "all": 0}
     inner = neuron.surrogate
     if inner is None:
         yield seen
@@ -185,6 +185,7 @@ def counted(neuron: Neuron) -> Iterator[dict[str, int]]:
     class Counting(type(inner)):
         def derivative(self, d):
             seen["ties"] += int((d == 0).sum())
+            seen["even"] += int((d * 1024 == (d * 1024).round()).sum())
             seen["all"] += d.numel()
             return inner.derivative(d)
 
