@@ -12,6 +12,7 @@ import rheobase as rb
 from rheobase.checks import layouts
 from rheobase.fuse import build, layout, library
 
+VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
 pytestmark = pytest.mark.skipif(build.compiler() is None, reason="no C compiler")
 NEURONS = {
     "clif": rb.CLIF(),
@@ -45,6 +46,7 @@ def test_operator_keeps_its_promises_on_every_layout(name, view):
     checked(NEURONS[name], VIEWS[view])
 
 
+@pytest.mark.skipif(VERSION < (2, 12), reason="torch.library.opcheck of this torch compares no strides")
 def test_the_check_catches_an_operator_that_promises_another_layout(monkeypatch):
     monkeypatch.setattr(library, "_layout", lambda key, x, uniform: layout.walk(x.contiguous(), False))
     checked(NEURONS["plif"], VIEWS["offset"])
