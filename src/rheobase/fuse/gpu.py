@@ -93,8 +93,8 @@ class Shape(NamedTuple):
 def chunk_length(program: Program, steps: int) -> int:
     """Steps per chunk of the backward pass: the smallest length that holds all of them, at most 16.
 
-    At most 8 with several states: more take registers, and Triton's compiler takes time cubed in the unrolled steps
-    (CLIF, GLIF and ILIF: 8 to 14 s for 16 steps, 2 to 4 s for 8).
+    At most 8 with several states: more take registers (CLIF in chunks of 16 is half as slow again on an H100), and
+    Triton's compiler 4 to 6 s instead of 1 to 2.
     """
     lengths = [n for n in CHUNKS if n < 16 or len(program.step.states) < 2]
     return next((length for length in lengths if steps <= length), lengths[-1])
@@ -106,11 +106,12 @@ def shape(program: Program, dtype: str, neurons: int, steps: int, backward: bool
     Forward a thread reads 16 bytes at once. Backward it takes fewer neurons: it holds the states and x of a chunk, and
     what a step holds besides grows with the states, and where gradients of coefficients are `summed`. No neuron of the
     package spills (`ptxas -v`, sm_90). With few neurons a thread takes one, so that every multiprocessor has work.
+    `python -m benchmarks.gpu --groups cuts` times other cuts.
     """
     chunk, each = chunk_length(program, steps), 4 if dtype == "float32" else 8
     if backward:
         states = max(len(program.step.states), 1)
-        room = 128 // (chunk * (states * (states + 1) + 2 * summed))
+        room = 32 // chunk if states == 1 else 128 // (chunk * (states * (states + 1) + 2 * summed))
         each = max(1, min(each, 1 << max(room.bit_length() - 1, 0)))
     if neurons >= 1 << 15:
         each = each if neurons >= each << 15 else 1
