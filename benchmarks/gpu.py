@@ -121,12 +121,16 @@ def inputs(*shape: int) -> Tensor:
     return (torch.rand(shape, generator=generator, device="cuda") * 1.75 - 0.5).to(DTYPE)
 
 
+def module(neuron: str) -> rb.Neuron:
+    return rb.neurons.create(neuron, surrogate=rb.surrogate.ATan(2.0)).cuda()
+
+
 def backed(neuron: str, backend: str) -> Way:
-    module = rb.neurons.create(neuron, surrogate=rb.surrogate.ATan(2.0)).cuda()
+    made = module(neuron)
 
     def call(x: Tensor) -> Tensor:
         with rb.backend(backend):
-            return module(x)
+            return made(x)
 
     return call
 
@@ -259,12 +263,14 @@ def cuts(neuron: str, direction: str, steps: int, neurons: int, rounds: int) -> 
 
 
 def _cut(neuron: str, x: Tensor, direction: str, chunk: int, each: int, warps: int) -> Callable[[], object]:
-    run, shape = prepared(backed(neuron, "triton"), x, direction), gpu.shape
+    way = backed(neuron, "triton")
+    run, shape, program = prepared(way, x, direction), gpu.shape, module(neuron).program()
 
     def cut(*given) -> gpu.Shape:
         return shape(*given) if given[4] != bool(chunk) else gpu.Shape(gpu.WARP * warps * each, warps, chunk)
 
     def patched() -> object:
+        program.prepared.clear()  # what calls of this shape remember of each other
         with mock.patch.object(gpu, "shape", cut), mock.patch.object(gpu, "chunk_length", lambda *_: chunk or 16):
             return run()
 

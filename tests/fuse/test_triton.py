@@ -254,5 +254,6 @@ def test_a_damaged_file_is_written_again(fresh, tmp_path):
         path.write_text(path.read_text()[:100])
     gpu._modules.clear()
     neuron.program().kernels.clear()
+    neuron.program().prepared.clear()
     compare(neuron, quarters((4, 5)))
     assert all("def step" in path.read_text() for path in files)

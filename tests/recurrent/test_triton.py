@@ -161,7 +161,7 @@ PLANTED = {
     "a strict threshold": (" >= 0.0", " > 0.0"),
     "first states ignored": ("if first_v is None", "if True"),
     "no spikes from before the first step": ("if before is not None", "if False"),
-    "spikes from before at every step": ("if t < reach", "if True"),
+    "delayed spikes from before all as at the first step": ("tl.load(before + here,", "tl.load(before + m,"),
     "a part of the weight left out": (
         "plus(plus(tl.dot(s, low), tl.dot(s, middle)), tl.dot(s, high))",
         "plus(tl.dot(s, low), tl.dot(s, middle))",

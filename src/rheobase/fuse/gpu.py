@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rheobase.fuse import build, gpu_source
 from rheobase.fuse.gpu_source import Kind, Variant
-from rheobase.fuse.launch import DTYPES, Call
+from rheobase.fuse.launch import DTYPES, Call, remember, tensors_of
 from rheobase.fuse.step import Coefficient, coefficient_shape
 from rheobase.fuse.tprint import NOT_INTERPRETED
 from rheobase.fuse.trace import Program
@@ -25,6 +25,7 @@ from rheobase.fuse.trace import Program
 CHUNKS = (4, 8, 16)
 WARP = 32
 OPTIONS = {"enable_fp_fusion": False}
+NUMBER = Kind()
 
 _modules: dict[str, ModuleType] = {}
 
@@ -137,14 +138,17 @@ class GpuCall(Call):
 
     __slots__ = ()
 
-    def coefficients(self, values: Sequence[Coefficient]) -> tuple[list, list, list]:
-        """Arguments (as a list of dicts, by name) and kinds of the coefficients."""
-        pairs = [self._coefficient(*pair) for pair in zip(self.program.step.coefficients, values, strict=True)]
-        return [arguments for arguments, _ in pairs], [kind for _, kind in pairs], []
+    def coefficients(self, values: Sequence[Coefficient]) -> tuple[dict[str, Any], list, list]:  # type: ignore[override]
+        """Arguments by name and kinds of the coefficients."""
+        names = self.program.step.coefficients
+        if not tensors_of(values):
+            return {f"c_{name}": float(v) for name, v in zip(names, values, strict=True)}, [NUMBER] * len(names), []
+        pairs = [self._coefficient(*pair) for pair in zip(names, values, strict=True)]
+        return {k: v for arguments, _ in pairs for k, v in arguments.items()}, [kind for _, kind in pairs], []
 
     def _coefficient(self, name: str, value: Coefficient) -> tuple[dict[str, Any], Kind]:
         if not isinstance(value, Tensor):
-            return {f"c_{name}": float(value)}, Kind()
+            return {f"c_{name}": float(value)}, NUMBER
         timed = name in self.program.step.timed
         place = coefficient_shape(self.program.step, name, value, self.x)
         data = value.detach().to(self.x.device, self.dtype).resolve_neg().contiguous()
@@ -169,45 +173,56 @@ class GpuCall(Call):
         return shape(self.program, DTYPES[self.x.dtype], self.neurons, steps, backward, summed)
 
     def shared(self) -> dict[str, Any]:
-        """The arguments that both kernels take, coefficients and states aside."""
-        found: dict[str, Any] = {"x_in": self.walked.detach(), "steps": self.x.shape[0], "total": self.neurons}
-        found |= {"length": self.layout.length, "x_step": self.layout.x_step, "x_row": self.layout.x_row}
+        """The arguments that both kernels take and that differ from call to call, coefficients and states aside."""
+        found: dict[str, Any] = {"x_in": self.walked.detach()}
         if self.uniform is not None:
             found["uniform_in"] = self.uniform
         elif self.program.step.random:
             found |= {"clock": self.clock[0], "key": self.clock[1]}
-            found |= {"swap_p": self.plan.swap[0], "swap_c": self.plan.swap[1]}
-        return found | {"FLAT": self.layout.rows == 1, "WIDE": self.neurons >= 1 << 31}
+        return found
+
+    def prepare(self, backward: bool, kinds: tuple[Kind, ...]) -> tuple[Any, dict[str, Any]]:
+        """The kernel on its grid, and the arguments that follow from the plan; remembered for calls of one shape."""
+        key = (self.plan, backward, kinds, self.lead, self.uniform is None)
+        found = self.program.prepared.get(key)
+        if found is None:
+            drawn = self.program.step.random and self.uniform is None
+            variant = Variant(DTYPES[self.x.dtype], kinds, drawn, interpreting())
+            cut, layout = self.cut(backward, any(kind.wanted for kind in kinds)), self.layout
+            group = cut.chunk if backward else gpu_source.GROUP
+            constants = {"steps": self.x.shape[0], "total": self.neurons, "length": layout.length, "BLOCK": cut.block}
+            constants |= {"x_step": layout.x_step, "x_row": layout.x_row, "FLAT": layout.rows == 1}
+            constants |= {"WIDE": self.neurons >= 1 << 31, "WHOLE": not self.lead and self.x.shape[0] % group == 0}
+            constants |= {"CHUNK": cut.chunk} if backward else {}
+            constants |= {"swap_p": self.plan.swap[0], "swap_c": self.plan.swap[1]} if drawn else {}
+            function = kernel(self.program, variant, backward)[(-(-self.neurons // cut.block),)]
+            found = function, constants | {"num_warps": cut.warps, **OPTIONS}
+            remember(self.program.prepared, key, found)
+        return found  # type: ignore[return-value]
 
     def launch(self, backward: bool, kinds: list[Kind], arguments: dict[str, Any]) -> None:
         """Run a kernel on the device of x."""
-        drawn = self.program.step.random and self.uniform is None
-        variant = Variant(DTYPES[self.x.dtype], tuple(kinds), drawn, interpreting())
-        cut, function = self.cut(backward, any(kind.wanted for kind in kinds)), kernel(self.program, variant, backward)
-        constants = {"BLOCK": cut.block} | ({"CHUNK": cut.chunk} if backward else {})
-        constants["WHOLE"] = not self.lead and self.x.shape[0] % (cut.chunk if backward else gpu_source.GROUP) == 0
-        grid = (-(-self.neurons // cut.block),)
-        device = torch.cuda.device(self.x.device) if self.x.is_cuda else contextlib.nullcontext()
-        with device:
-            function[grid](**self.shared(), **arguments, **constants, num_warps=cut.warps, **OPTIONS)
+        function, constants = self.prepare(backward, tuple(kinds))
+        with torch.cuda.device(self.x.device) if self.x.is_cuda else contextlib.nullcontext():
+            function(**self.shared(), **arguments, **constants)
 
     def launch_forward(
         self, values: Sequence[Coefficient], spikes: Tensor, first: list[Tensor | None], last: list[Tensor]
     ) -> None:
         given, kinds, _ = self.coefficients(values)
-        arguments = {"spikes_out": spikes} | _merged(given)
+        arguments = {"spikes_out": spikes} | given
         for k, name in enumerate(self.program.step.states):
             arguments |= {f"first_{name}": first[k], f"last_{name}": last[k] if last else None}
-        self.launch(False, [kind._replace(wanted=False) for kind in kinds], arguments)
+        self.launch(False, [kind._replace(wanted=False) if kind.wanted else kind for kind in kinds], arguments)
 
     def launch_backward(
-        self, arguments: list, kinds: list, outputs: tuple[Tensor, ...], sums: list[Tensor | None], states: tuple
+        self, arguments: Any, kinds: list, outputs: tuple[Tensor, ...], sums: list[Tensor | None], states: tuple
     ) -> None:
         step, (cot, grad_x, partial) = self.program.step, outputs
         borrowed = scratch_bytes(self.program, self.x.shape[0] + self.lead, self.neurons)
         scratch = torch.empty(borrowed // 4, dtype=self.dtype, device=self.x.device)
         to_x = grad_x.float() if interpreting() else grad_x  # the interpreter cuts float32 to bfloat16 without rounding
-        found = _merged(arguments) | {"cot_in": cot.detach(), "to_x_out": to_x, "marks": scratch, "partial": partial}
+        found = arguments | {"cot_in": cot.detach(), "to_x_out": to_x, "marks": scratch, "partial": partial}
         found |= {f"sums_{name}": s for name, s in zip(step.coefficients, sums, strict=True) if s is not None}
         for name, *row in zip(step.states, *states, strict=True):
             found |= {f"{side}_{name}": value for side, value in zip(("first", "cot", "grad"), row, strict=True)}
@@ -220,10 +235,6 @@ class GpuCall(Call):
     def _partial(self, count: int, span: int) -> Tensor:
         programs = -(-self.neurons // self.cut(True, True).block)
         return torch.zeros((count, span, programs), dtype=torch.float64, device=self.x.device)
-
-
-def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    return {name: value for part in parts for name, value in part.items()}
 
 
 def compile_ahead(program: Program, variant: Variant, capability: int, backward: bool = False, steps: int = 32) -> str:

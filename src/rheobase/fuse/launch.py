@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ NUMBER = cpu.Kind()
 THREADS, CLOCK, KEY, X = (cpu.COMMON.index(name) for name in ("threads", "clock", "key", "x"))
 UNIFORM, SPIKES = len(cpu.COMMON), len(cpu.COMMON) + 1
 NOTHING = torch.empty(0)
+
+T = TypeVar("T")
 
 _constants: dict[tuple[float, ...], tuple[list[int], list[cpu.Kind], list]] = {}
 _plans: dict[tuple, Plan] = {}
@@ -59,8 +62,6 @@ def plan(x: Tensor, ordered: bool) -> Plan:
     key = (x.shape, None if x.is_contiguous() else x.stride(), x.dtype, ordered)
     found = _plans.get(key)
     if found is None:
-        if len(_plans) > 1000:
-            _plans.clear()
         layout = walk(x, ordered)
         width = 128 if x.shape[0] < 16 else cpu.WIDEST
         blocks = layout.rows * -(-layout.length // width)
@@ -68,7 +69,8 @@ def plan(x: Tensor, ordered: bool) -> Plan:
         sizes = [x.shape[0], layout.rows, layout.length, width, stream]
         many = x.numel() >= PARALLEL_FROM
         small = x.is_contiguous() and x.numel() * x.element_size() < pool.LEAST
-        found = _plans[key] = Plan(layout, width, blocks, compute_dtype(x.dtype), sizes, many, small, layout.swap(x))
+        made = Plan(layout, width, blocks, compute_dtype(x.dtype), sizes, many, small, layout.swap(x))
+        found = remember(_plans, key, made)
     return found
 
 
@@ -113,9 +115,7 @@ class Call:
         key = tuple(values)
         found = _constants.get(key)  # type: ignore[arg-type]
         if found is None:
-            if len(_constants) > 1000:
-                _constants.clear()
-            found = _constants[key] = self._packed(values)  # type: ignore[index]
+            found = remember(_constants, key, self._packed(values))
         return found
 
     def _packed(self, values: Sequence[Coefficient]) -> tuple[list[int], list[cpu.Kind], list]:
@@ -198,9 +198,7 @@ class Call:
         states = [0] * (2 * len(self.program.step.states))
         found = function, array("q", [*self.common(), 0, *arguments, *states]), alive
         if key is not None:
-            if len(self.program.prepared) > 1000:
-                self.program.prepared.clear()
-            self.program.prepared[key] = found
+            remember(self.program.prepared, key, found)
         return found
 
     def variant(self, kinds: list[cpu.Kind]) -> cpu.Variant:
@@ -264,6 +262,14 @@ class Call:
         lead, shape = int(kind.timed), value.shape[int(kind.timed) :]
         dims = [lead] + ([d + lead for d in range(2, self.x.dim() - 1)] if shape != self.x.shape[2:] else [])
         return sums.sum(dims, dtype=torch.float64).to(value.dtype).view(value.shape)
+
+
+def remember(table: dict, key: Any, value: T) -> T:
+    """Put a value into a table that starts anew after a thousand."""
+    if len(table) > 1000:
+        table.clear()
+    table[key] = value
+    return value
 
 
 def tensors_of(values: Iterable) -> list[Tensor]:

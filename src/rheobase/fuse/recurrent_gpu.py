@@ -99,8 +99,7 @@ class GpuLoop:
             kinds = [kind._replace(wanted=False) for kind in kinds]
         found: dict[str, Any] = {"steps": self.steps, "batch": self.batch, "n": self.n, "weight": weight}
         found |= {"currents": self.currents, "marks": self.marks, "late": self.late}
-        for some in given:
-            found |= {name: value for name, value in some.items() if not name.startswith(("inner_", "size_"))}
+        found |= {name: value for name, value in given.items() if not name.startswith(("inner_", "size_"))}
         drawn = self.program.step.random and self.call.uniform is None
         if drawn:
             found |= {"clock": self.clock[0], "key": self.clock[1]}
