@@ -180,3 +180,8 @@ def test_delays_that_are_changed_are_looked_at_again():
     assert [(d, n.tolist()) for d, n in found.groups] == [(0, [0]), (1, [2]), (3, [1, 3])]
     delays[1] = 7
     assert known(delays)[:2] == (0, 7) and known(delays.clone())[1] == 7
+    with torch.inference_mode():
+        made = delays + 1
+        assert known(made)[:2] == (1, 8)
+        spikes, _ = rb.LIF().recur(torch.ones(9, 2, 4), torch.eye(4), delays=made)
+    assert spikes.shape == (9, 2, 4)

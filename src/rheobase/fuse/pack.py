@@ -120,7 +120,7 @@ def noted(tensor: Tensor) -> bool:
     """Whether the tensor, or the one that it is a view of, is as `note` found it."""
     mark = getattr(tensor.untyped_storage(), "_rheobase_spikes", None)
     made = None if mark is None else mark()
-    return made is not None and made._version == 0 and made.dtype == tensor.dtype
+    return made is not None and not made.is_inference() and made._version == 0 and made.dtype == tensor.dtype
 
 
 def pack(tensor: Tensor) -> Tensor | Packed:
