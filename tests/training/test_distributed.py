@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from rheobase.training import record, train
-from rheobase.training.distributed import Group, lost
+from rheobase.training.distributed import Group, lost, own_device
 
 pytest.importorskip("sklearn")
 
@@ -43,6 +43,20 @@ def one(tmp_path_factory):
     folder = tmp_path_factory.mktemp("one") / "run"
     train(together.config(), folder)
     return folder
+
+
+def test_each_process_has_a_gpu_of_its_own_unless_the_config_says_cpu(monkeypatch):
+    """The decision alone, for machines with other numbers of GPUs than this one."""
+    third = Group(2, 4, 2)
+    assert own_device("auto", Group()) is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert own_device("auto", third) == own_device("cuda", third) == torch.device("cuda", 2)
+    assert own_device("cpu", third) is None and own_device("auto", Group()) is None
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert own_device("cpu", third) is None
+    with pytest.raises(ValueError, match="--nproc-per-node 2, or train with --device cpu"):
+        own_device("auto", third)
 
 
 def test_two_processes_train_as_one(one, two):

@@ -85,13 +85,26 @@ def join() -> Group:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return Group()
-    cuda = torch.cuda.is_available()
     group = Group(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
-    if cuda:
-        torch.cuda.set_device(group.local_rank)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     atexit.register(_leave)
     return group
+
+
+def own_device(asked: str, group: Group) -> torch.device | None:
+    """The GPU of this process, one each, where the config asks for "auto" or "cuda"; None: as for a process by itself.
+
+    Errors: ValueError where a machine has fewer GPUs than processes.
+    """
+    if group.size == 1 or asked == "cpu" or not torch.cuda.is_available():
+        return None
+    count = torch.cuda.device_count()
+    if group.local_rank >= count:
+        raise ValueError(
+            f"process {group.local_rank + 1} of this machine has no GPU: there are {count}. Start torchrun with "
+            f"--nproc-per-node {count}, or train with --device cpu."
+        )
+    return torch.device("cuda", group.local_rank)
 
 
 def _leave() -> None:

@@ -11,7 +11,7 @@ import torch
 from rheobase import data
 from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
-from rheobase.training.distributed import WorkerLost, join, lost
+from rheobase.training.distributed import WorkerLost, join, lost, own_device
 from rheobase.training.interrupt import Interruption
 from rheobase.training.log import LOG, Log
 from rheobase.training.memory import keep_pages
@@ -54,7 +54,9 @@ def train(
     if held:
         raise ValueError(f"{folder} already holds a run. Resume it with --resume {folder}, or choose another folder.")
     keep_pages()
-    device = torch.device("cuda", group.local_rank) if group.size > 1 and torch.cuda.is_available() else None
+    device = own_device(config.device, group)
+    if device is not None:
+        torch.cuda.set_device(device)
     run = Run(prepare(config, device), folder, group, command)
     if not group.first:  # what processes draw differs; the first draws what one by itself would
         torch.manual_seed(config.seed + (group.rank << 32))
