@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,9 @@ def train(
         run.restore(state)
     run.log = Log(folder if group.first else None, run.step, tensorboard)
     try:
-        _to_the_end(run, console if group.first else None, checkpoint_seconds, after_epoch)
-        return run.finish(test)
+        with _repeatable():
+            _to_the_end(run, console if group.first else None, checkpoint_seconds, after_epoch)
+            return run.finish(test)
     except RuntimeError as error:
         if group.size == 1 or not lost(error):
             raise
@@ -79,6 +81,17 @@ def train(
         ) from error
     finally:
         run.log.close()
+
+
+@contextlib.contextmanager
+def _repeatable() -> Iterator[None]:
+    """Inside, convolutions on a GPU sum in one order, so that a run goes on bit for bit."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before
 
 
 def _to_the_end(run: Run, console, checkpoint_seconds: float, after_epoch: Callable | None) -> None:
