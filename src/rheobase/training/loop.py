@@ -51,13 +51,13 @@ def train(
     config = Config.from_dict(state["config"]) if state else config
     if config is None:
         raise ValueError("train: needs a config, or a folder to resume.")
+    device = own_device(config.device, group)
+    if device is not None:
+        torch.cuda.set_device(device)
     held = group.share(state is None and (folder / checkpoint.CURRENT).exists())
     if held:
         raise ValueError(f"{folder} already holds a run. Resume it with --resume {folder}, or choose another folder.")
     keep_pages()
-    device = own_device(config.device, group)
-    if device is not None:
-        torch.cuda.set_device(device)
     run = Run(prepare(config, device), folder, group, command)
     if not group.first:  # what processes draw differs; the first draws what one by itself would
         torch.manual_seed(config.seed + (group.rank << 32))
@@ -69,18 +69,25 @@ def train(
         run.restore(state)
     run.log = Log(folder if group.first else None, run.step, tensorboard)
     try:
-        with _repeatable():
+        with _repeatable(), _others_stay(run):
             _to_the_end(run, console if group.first else None, checkpoint_seconds, after_epoch)
             return run.finish(test)
-    except RuntimeError as error:
-        if group.size == 1 or not lost(error):
-            raise
-        raise WorkerLost(
-            f"Process {group.rank} of {group.size}: another process of this run is gone ({error}). "
-            f"The last checkpoint stays. Go on with: {run.go_on}"
-        ) from error
     finally:
         run.log.close()
+
+
+@contextlib.contextmanager
+def _others_stay(run: Run) -> Iterator[None]:
+    """Inside, an exchange that breaks because another process is gone says how to go on."""
+    try:
+        yield
+    except RuntimeError as error:
+        if run.group.size == 1 or not lost(error):
+            raise
+        raise WorkerLost(
+            f"Process {run.group.rank} of {run.group.size}: another process of this run is gone ({error}). "
+            f"The last checkpoint stays. Go on with: {run.go_on}"
+        ) from error
 
 
 @contextlib.contextmanager
