@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from rheobase import show
 from rheobase.checks.agreement import agree, assert_close, compare
 from rheobase.checks.contract import drawn
 from rheobase.checks.subject import (
@@ -102,7 +103,9 @@ def every_element(subject: Subject) -> None:
 
 def long(subject: Subject) -> None:
     """T around the length at which the backward pass starts from checkpoints: eager's spikes, states, gradients."""
-    for steps in (cpu.CHUNK - 1, cpu.CHUNK, cpu.CHUNK + 1, 2 * cpu.CHUNK + 3):
+    neuron = subject.dyadic(9)
+    chunk = cpu.Code(neuron.program(), show.default_variant(neuron)).chunk
+    for steps in (chunk - 1, chunk, chunk + 1, 2 * chunk + 3):
         neuron = subject.dyadic(steps)
         x = quarters((steps, 2, CHANNELS))
         uniform = eighths(tuple(x.shape)) if subject.random else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from rheobase.fuse.trace import Graph, Node, Value
@@ -158,12 +158,12 @@ def staged(
     inputs: Mapping[str, str],
     stores: Mapping[str, str],
     given: Mapping[int, str] | None = None,
-    keep: Mapping[int, str] | None = None,
+    early: Collection[str] = (),
 ) -> Stages:
     """`body` as several loops over i. Inputs are read where they are needed; outputs are stored in the last loop, since
-    they may overwrite inputs, if they have a format. `keep` gives a format per node whose value is stored besides.
+    they may overwrite inputs, if they have a format. Those named in `early` overwrite none: each in its own loop.
     """
-    known, keep = given or {}, keep or {}
+    known = given or {}
     needed = graph.needed(outputs, known)
     read = {n for n in needed if n in known or graph.nodes[n].op == "input"}
     args = {n: [] if n in read else [v for v in graph.nodes[n].args if isinstance(v, int)] for n in needed}
@@ -173,8 +173,11 @@ def staged(
         level[n] = max(((after if slow else level)[v] for v in args[n]), default=0)
         after[n] = level[n] + 1 if slow else max((after[v] for v in args[n]), default=0)
     last = max(level.values(), default=0)
-    ends = {value for value in map(graph.output, outputs) if isinstance(value, int)} | keep.keys()
-    used = {v: {level[n] for n in needed if v in args[n]} | ({last} if v in ends else set()) for v in needed}
+    place = {name: level[graph.output(name)] if name in early else last for name in outputs}  # type: ignore[index]
+    used = {v: {level[n] for n in needed if v in args[n]} for v in needed}
+    for name, value in graph.outputs:
+        if name in place and isinstance(value, int):
+            used[value].add(place[name])
     carried = [n for n in needed if n not in read and max(used[n]) > level[n]]
     loops: list[list[str]] = [[] for _ in range(last + 1)]
     for stage, lines in enumerate(loops):
@@ -184,8 +187,8 @@ def staged(
             elif (stage in used[n]) if n in read else level[n] == stage:
                 lines.append(_statement(graph, n, inputs, known))
         lines += [f"k{n}[i] = n{n};" for n in carried if level[n] == stage]
-    loops[-1] += [stores[name].format(argument(graph.output(name))) for name in outputs if name in stores]
-    loops[-1] += [form.format(f"n{n}") for n, form in keep.items()]
+    for name in (name for name in outputs if name in stores):
+        loops[place[name]].append(stores[name].format(argument(graph.output(name))))
     return Stages(loops, [f"{_kind(graph, n)} k{n}" for n in carried])
 
 

@@ -16,10 +16,9 @@ from typing import NamedTuple
 
 from rheobase.fuse.cprint import Stages, prelude, staged
 from rheobase.fuse.csupport import PHILOX, SUPPORT
-from rheobase.fuse.keep import kept
+from rheobase.fuse.keep import joined, kept
 from rheobase.fuse.trace import Program
 
-CHUNK = 256
 WIDEST = 256
 APART = WIDEST + 80  # arrays of lanes: not a page apart, or loads wait for stores to addresses that only look the same
 
@@ -158,25 +157,41 @@ class Code:
         return {"x": "LOAD(xt[i])", **states, **coefficients, "uniform": "rt[i]"}
 
     @functools.cached_property
-    def kept(self) -> list[tuple[int, int]]:
-        """What recomputing a step hands to the way back, as numbers of nodes in either graph; x is read again."""
+    def kept(self) -> dict[int, str]:
+        """What recomputing a step hands to the way back: nodes of the backward program, and where each value lies.
+
+        Numbers lie in `held`, truth values in `flags`, a byte each; x is read again.
+        """
         program, gradients = self.program, backward_outputs(self.program, self.variant)
-        everything = (program.forward, ["s", *program.following]), (program.backward, gradients)
-        found = kept(*everything, ["x", *self.states])
-        return [(n, m) for n, m in found if program.forward.nodes[n].args != ("x",)]
+        graph = program.backward
+        found = kept((program.forward, ["s", *program.following]), (graph, gradients), ["x", *self.states])
+        found = [n for n in found if graph.nodes[n].args != ("x",)]
+        flags = [n for n in found if graph.nodes[n].truth]
+        numbers = [n for n in found if not graph.nodes[n].truth]
+        places = {n: f"held[{k} * pitch + i]" for k, n in enumerate(numbers)}
+        return places | {n: f"flag[{k} * pitch + i]" for k, n in enumerate(flags)}
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """How many numbers and how many truth values are kept of a step."""
+        flags = sum(place.startswith("flag") for place in self.kept.values())
+        return len(self.kept) - flags, flags
 
     @property
     def chunk(self) -> int:
-        """Steps whose kept values are held at once: 256 KiB a thread, 256 steps at most, 32 at least."""
-        return max(CHUNK // 8, CHUNK >> max(len(self.kept) - 1, 0).bit_length())
+        """Steps whose kept values are held at once: 256 KiB a thread, 1024 steps at most, 32 at least."""
+        numbers, flags = self.rows
+        return min(max(32, 1 << (1024 // max(4 * numbers + flags, 1)).bit_length() - 1), 1024)
 
     def run_step(self, keep: bool) -> list[str]:
         """One step of the states v_k without its spikes; if `keep`, with what the way back needs of it."""
         inputs = self.inputs({name: f"v_{k}[i]" for k, name in enumerate(self.states)})
         stores = {f"next:{name}": f"v_{k}[i] = {{}};" for k, name in enumerate(self.states)}
-        outputs = ["s", *self.program.following] if keep else self.program.following
-        held = {n: f"held[{k} * pitch + i] = {{}};" for k, (n, _) in enumerate(self.kept)} if keep else {}
-        return self.loops(staged(self.program.forward, outputs, inputs, stores, keep=held))
+        graph, early = self.program.forward, [f"kept:{k}" for k in range(len(self.kept) if keep else 0)]
+        if keep:
+            graph = joined(graph, self.program.backward, list(self.kept))
+            stores |= {name: f"{place} = {{}};" for name, place in zip(early, self.kept.values(), strict=True)}
+        return self.loops(staged(graph, [*self.program.following, *early], inputs, stores, early=early))
 
     @staticmethod
     def loops(stages: Stages) -> list[str]:

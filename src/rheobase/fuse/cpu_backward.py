@@ -34,8 +34,9 @@ def backward_arguments(program: Program) -> list[str]:
 def scratch_bytes(program: Program, variant: Variant, steps: int) -> int:
     """What the backward kernel allocates per thread for a call of `steps` steps."""
     code, states = Code(program, variant), len(program.step.states)
-    size = 8 if variant.dtype == "float64" else 4
-    return (min(steps, code.chunk) * len(code.kept) + -(-steps // code.chunk) * states) * (WIDEST + 16) * size
+    size, (numbers, flags) = 8 if variant.dtype == "float64" else 4, code.rows
+    marks = -(-steps // code.chunk) * states * size
+    return (min(steps, code.chunk) * (numbers * size + flags) + marks) * (WIDEST + 16)
 
 
 def backward_source(program: Program, variant: Variant) -> str:
@@ -56,13 +57,15 @@ def backward_source(program: Program, variant: Variant) -> str:
     arrays = [f"F {side}_{k}[{APART}] __attribute__((aligned(64)));" for k, _ in states for side in "vg"] + code.lanes()
     sums = [k for k, _, kind in wanted if not (kind.spread and kind.timed)]
     arrays += [f"F q_{k}[{APART}] __attribute__((aligned(64)));" for k in sums]
-    chunk, rows = code.chunk, len(code.kept)
+    chunk, (rows, flags) = code.chunk, code.rows
     arrays += [
         "const int64_t pitch = width + 16;",
         f"const int64_t most = steps < {chunk} ? steps : {chunk}, chunks = (steps + {chunk - 1}) / {chunk};",
-        f"F *scratch = (F *)aligned_alloc(64, (size_t)(((most * {rows} + chunks * {count}) * pitch * "
-        "(int64_t)sizeof(F) + 127) & ~(int64_t)63));",
+        f"const int64_t numbers = (most * {rows} + chunks * {count}) * pitch;",
+        f"F *scratch = (F *)aligned_alloc(64, (size_t)((numbers * (int64_t)sizeof(F) + most * {flags} * pitch + 127) & "
+        "~(int64_t)63));",
         f"F *marks = scratch + most * {rows} * pitch;",
+        "unsigned char *flags = (unsigned char *)(scratch + numbers);",
     ]
     inner = [*code.block(), *_backward_block(code, wanted)]
     lines, end = [*code.common(), *pointers], _reduce(code, wanted, timed)
@@ -89,7 +92,7 @@ def _backward_block(code: Code, wanted: list) -> list[str]:
         lines.append(load_lanes(f"g_{k}", f"cot_{k}"))
         lines.append(f"if (first_{k}) memcpy(marks + {k} * pitch, first_{k} + m, (size_t)n * sizeof(F));")
         lines.append(f"else memset(marks + {k} * pitch, 0, (size_t)n * sizeof(F));")
-    chunk, rows = code.chunk, len(code.kept)
+    chunk, (rows, flags) = code.chunk, code.rows
     at_step = ["const S *RESTRICT xt = xb + t * x_step;", AHEAD, *code.at_step()]
     copy = "memcpy({}, {}, (size_t)n * sizeof(F));"
     load = [copy.format(f"v_{k}", f"marks + (c * {count} + {k}) * pitch") for k, _ in states]
@@ -107,6 +110,7 @@ def _backward_block(code: Code, wanted: list) -> list[str]:
         "for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);",
         "for (int64_t t = t0; t < t1; t++) {",
         f"  F *RESTRICT held = scratch + (t - t0) * {rows} * pitch;",
+        f"  unsigned char *RESTRICT flag = flags + (t - t0) * {flags} * pitch;",
         *indent([*at_step, *code.run_step(keep=True)]),
         "}",
         "for (int64_t t = t1 - 1; t >= t0; t--) {",
@@ -139,13 +143,14 @@ def _backward_step(code: Code, wanted: list) -> list[str]:
             sums.append(f"partial[({place} * span + t) * blocks + b] = sum_of(q_{k}, n);")
         else:
             stores[f"grad:{name}"] = f"q_{k}[i] += {{}};"
-    given = {n: f"held[{k} * pitch + i]" for k, (_, n) in enumerate(code.kept)}
+    given, (rows, flags) = code.kept, code.rows
     outputs = backward_outputs(code.program, code.variant)
     graph = code.program.backward
     needed = {graph.nodes[n].args[0] for n in graph.needed(outputs, given) if graph.nodes[n].op == "input"}
     loops = code.loops(staged(code.program.backward, outputs, inputs, stores, given))
     return [
-        f"const F *RESTRICT held = scratch + (t - t0) * {len(given)} * pitch;",
+        f"const F *RESTRICT held = scratch + (t - t0) * {rows} * pitch;",
+        f"const unsigned char *RESTRICT flag = flags + (t - t0) * {flags} * pitch;",
         "const S *RESTRICT xt = xb + t * x_step;",
         "const S *RESTRICT ct = cot + t * total + m;",
         "S *RESTRICT gt = stream ? out : grad_x + t * total + m;",

@@ -1,17 +1,19 @@
-"""What the backward pass keeps of recomputing the steps: the fewest values per step that it can go on from.
+"""What the backward pass keeps of recomputing the steps: the fewest bytes per step that it can go on from.
 
-The backward program repeats part of the forward program (u, σ(u), ...) on x and the states. A minimum cut of that part,
-between x and the states on one side and what only the backward program computes on the other, is the smallest set of
-values to hand over. Costly functions stand on the side of x: they are never computed twice. For a LIF neuron with soft
-reset the cut is u − θ alone.
+Part of the backward program needs no gradient: it repeats the step (u, σ(u), ...) or leads on from it (the surrogate's
+window around the threshold). A minimum cut of that part, between x and the states on one side and what depends on
+gradients on the other, is the smallest set of values to hand over; a number counts four bytes, a truth value one.
+Costly functions of the step stand on the side of x: they are never computed twice. For a LIF neuron with soft reset and
+Rectangle the cut is whether |u − θ| lies within the window, one byte.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 
-from rheobase.fuse.trace import Graph
+from rheobase.fuse.trace import Graph, Node
 
 COSTLY = {"exp", "log", "sigmoid", "tanh", "sqrt", "div", "reciprocal", "sin", "cos", "atan", "erf", "log1p", "expm1"}
 ENDLESS = 1 << 30
@@ -20,31 +22,56 @@ Point = tuple[int, str]  # a node's entry or exit; the two ends of the graph
 START, END = (-1, "start"), (-1, "end")
 
 
-def kept(
-    first: tuple[Graph, Sequence[str]], second: tuple[Graph, Sequence[str]], varying: Iterable[str]
-) -> list[tuple[int, int]]:
-    """Nodes whose values go from the first graph to the second, as their numbers in either.
+def kept(first: tuple[Graph, Sequence[str]], second: tuple[Graph, Sequence[str]], varying: Iterable[str]) -> list[int]:
+    """The second graph's nodes whose values recomputing the first hands to it.
 
     Each graph comes with the names of the outputs that count; `varying` names the inputs that change from step to step.
     """
-    same, graph, varying = shared(first, second), second[0], set(varying)
-    needed = graph.needed(second[1])
+    graph, varying, known = second[0], set(varying), ungraded(*second)
+    costly = {n for n in shared(first, second) if graph.nodes[n].op in COSTLY}
     ends = {value for value in map(graph.output, second[1]) if isinstance(value, int)}
-    ends |= {a for n in needed if n not in same for a in graph.nodes[n].args if isinstance(a, int)}
+    ends |= {a for n in graph.needed(second[1]) if n not in known for a in graph.arguments(n)}
     room: dict[Point, dict[Point, int]] = {START: {}, END: {}}
-    for n in same:
+    for n in known:
         node = graph.nodes[n]
-        starts = node.op in COSTLY or (node.op == "input" and node.args[0] in varying)
-        room[n, "in"], room[n, "out"] = {(n, "out"): ENDLESS if node.truth else 1}, {}
-        for a in node.args:
-            if isinstance(a, int) and not starts:
-                room[a, "out"][n, "in"] = ENDLESS
+        starts = n in costly or (node.op == "input" and node.args[0] in varying)
+        room[n, "in"], room[n, "out"] = {(n, "out"): size(node)}, {}
+        for a in () if starts else graph.arguments(n):
+            room[a, "out"][n, "in"] = ENDLESS
         if starts:
             room[START][n, "in"] = ENDLESS
         if n in ends:
             room[n, "out"][END] = ENDLESS
     behind = _behind_cut(room)
-    return [(same[n], n) for n in same if (n, "out") in behind and (n, "in") not in behind]
+    return [n for n in known if (n, "out") in behind and (n, "in") not in behind]
+
+
+def size(node: Node) -> int:
+    """What keeping a node's value takes, in bytes."""
+    return 1 if node.truth else 4
+
+
+def ungraded(graph: Graph, names: Sequence[str]) -> dict[int, None]:
+    """Nodes of a backward program, in order, that the named outputs need and that depend on no cotangent."""
+    found: dict[int, None] = {}
+    for n in graph.needed(names):
+        node = graph.nodes[n]
+        if all(a in found for a in graph.arguments(n)) and not (node.op == "input" and str(node.args[0])[:4] == "cot:"):
+            found[n] = None
+    return found
+
+
+def joined(first: Graph, second: Graph, wanted: Sequence[int]) -> Graph:
+    """The first graph with what it lacks to compute the wanted nodes of the second: outputs `kept:0`, `kept:1`, ..."""
+    nodes, place = list(first.nodes), {}
+    known = {(node.op, *map(repr, node.args)): n for n, node in enumerate(nodes)}
+    for n in second.leading_to(wanted):
+        node = second.nodes[n]
+        args = tuple(place[a] if isinstance(a, int) else a for a in node.args)
+        place[n] = known.setdefault((node.op, *map(repr, args)), len(nodes))
+        if place[n] == len(nodes):
+            nodes.append(dataclasses.replace(node, args=args))
+    return Graph(tuple(nodes), first.outputs + tuple((f"kept:{k}", place[n]) for k, n in enumerate(wanted)))
 
 
 def shared(first: tuple[Graph, Sequence[str]], second: tuple[Graph, Sequence[str]]) -> dict[int, int]:

@@ -63,16 +63,23 @@ class Graph:
     def needed(self, names: Iterable[str], given: Collection[int] = ()) -> list[int]:
         """Numbers of the nodes that the named outputs depend on, in order; not what `given` nodes depend on."""
         wanted = set(names)
+        return self.leading_to((value for name, value in self.outputs if name in wanted), given)
+
+    def leading_to(self, values: Iterable[Value], given: Collection[int] = ()) -> list[int]:
+        """Numbers of the nodes among the values and of those that they depend on, in order."""
         keep: set[int] = set()
-        stack = [value for name, value in self.outputs if name in wanted]
+        stack = list(values)
         while stack:
             value = stack.pop()
             if isinstance(value, int) and value not in keep:
                 keep.add(value)
-                if value in given:
-                    continue
-                stack.extend(arg for arg in self.nodes[value].args if isinstance(arg, int))  # type: ignore[misc]
+                if value not in given:
+                    stack.extend(self.arguments(value))
         return sorted(keep)
+
+    def arguments(self, number: int) -> list[int]:
+        """Numbers of the nodes that a node takes."""
+        return [arg for arg in self.nodes[number].args if isinstance(arg, int)]
 
     def output(self, name: str) -> Value:
         return dict(self.outputs)[name]

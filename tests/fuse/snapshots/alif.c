@@ -144,8 +144,10 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   S out[336] __attribute__((aligned(64)));
   const int64_t pitch = width + 16;
   const int64_t most = steps < 64 ? steps : 64, chunks = (steps + 63) / 64;
-  F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 3 + chunks * 3) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
+  const int64_t numbers = (most * 3 + chunks * 3) * pitch;
+  F *scratch = (F *)aligned_alloc(64, (size_t)((numbers * (int64_t)sizeof(F) + most * 0 * pitch + 127) & ~(int64_t)63));
   F *marks = scratch + most * 3 * pitch;
+  unsigned char *flags = (unsigned char *)(scratch + numbers);
   const int64_t piece = blocks / (PIECES * threads) + 1;
   for (int64_t turn = 0; turn < threads; turn++) {
     const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
@@ -212,6 +214,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
           for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
           for (int64_t t = t0; t < t1; t++) {
             F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
+            unsigned char *RESTRICT flag = flags + (t - t0) * 0 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             #pragma omp simd
@@ -239,16 +242,21 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n20 = n19 - n14;
               const int n21 = n20 >= (F)(0.0);
               const F n22 = n21 ? (F)1 : (F)0;
+              const F n23 = ABS(n20);
+              const F n24 = (F)(1.0) - n23;
+              const F n25 = (n24 > (F)(0.0) || n24 != n24 ? n24 : (F)(0.0));
+              const F n26 = n25 * (F)(0.3);
               v_0[i] = n19;
               v_1[i] = n12;
               v_2[i] = n22;
               held[0 * pitch + i] = n3;
               held[1 * pitch + i] = n14;
-              held[2 * pitch + i] = n20;
+              held[2 * pitch + i] = n26;
             }
           }
           for (int64_t t = t1 - 1; t >= t0; t--) {
             const F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
+            const unsigned char *RESTRICT flag = flags + (t - t0) * 0 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             const S *RESTRICT ct = cot + t * total + m;
             S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -269,11 +277,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n12 = g_1[i];
               const F n13 = g_2[i];
               const F n18 = held[1 * pitch + i];
-              const F n24 = held[2 * pitch + i];
-              const F n27 = ABS(n24);
-              const F n28 = (F)(1.0) - n27;
-              const F n29 = (n28 > (F)(0.0) || n28 != n28 ? n28 : (F)(0.0));
-              const F n30 = n29 * (F)(0.3);
+              const F n30 = held[2 * pitch + i];
               const F n31 = n10 + n13;
               const F n32 = n31 * n30;
               const F n33 = -n32;

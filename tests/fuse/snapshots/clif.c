@@ -136,8 +136,10 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   S out[336] __attribute__((aligned(64)));
   const int64_t pitch = width + 16;
   const int64_t most = steps < 64 ? steps : 64, chunks = (steps + 63) / 64;
-  F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 4 + chunks * 2) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
-  F *marks = scratch + most * 4 * pitch;
+  const int64_t numbers = (most * 3 + chunks * 2) * pitch;
+  F *scratch = (F *)aligned_alloc(64, (size_t)((numbers * (int64_t)sizeof(F) + most * 2 * pitch + 127) & ~(int64_t)63));
+  F *marks = scratch + most * 3 * pitch;
+  unsigned char *flags = (unsigned char *)(scratch + numbers);
   const int64_t piece = blocks / (PIECES * threads) + 1;
   for (int64_t turn = 0; turn < threads; turn++) {
     const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
@@ -205,13 +207,12 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
           memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
           for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
           for (int64_t t = t0; t < t1; t++) {
-            F *RESTRICT held = scratch + (t - t0) * 4 * pitch;
+            F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
+            unsigned char *RESTRICT flag = flags + (t - t0) * 2 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             F k7[336] __attribute__((aligned(64)));
-            F k8[336] __attribute__((aligned(64)));
             F k10[336] __attribute__((aligned(64)));
-            F k15[336] __attribute__((aligned(64)));
             F k17[336] __attribute__((aligned(64)));
             #pragma omp simd
             for (int64_t i = 0; i < n; i++) {
@@ -226,24 +227,25 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n8 = n7 - n5;
               const int n9 = n8 >= (F)(0.0);
               const F n10 = n9 ? (F)1 : (F)0;
+              const F n11 = ABS(n8);
+              const int n12 = n11 <= (F)(0.5);
               const F n14 = n4 * n7;
               const F n15 = rb_sigmoid(n14);
               const F n16 = n2 * n15;
               const F n17 = n16 + n10;
               k7[i] = n7;
-              k8[i] = n8;
               k10[i] = n10;
-              k15[i] = n15;
               k17[i] = n17;
+              held[0 * pitch + i] = n2;
+              held[1 * pitch + i] = n15;
+              flag[0 * pitch + i] = n9;
+              flag[1 * pitch + i] = n12;
             }
             #pragma omp simd
             for (int64_t i = 0; i < n; i++) {
-              const F n2 = v_1[i];
               const F n5 = c_2;
               const F n7 = k7[i];
-              const F n8 = k8[i];
               const F n10 = k10[i];
-              const F n15 = k15[i];
               const F n17 = k17[i];
               const F n18 = rb_sigmoid(n17);
               const F n19 = n5 + n18;
@@ -251,14 +253,12 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n21 = n7 - n20;
               v_0[i] = n21;
               v_1[i] = n17;
-              held[0 * pitch + i] = n2;
-              held[1 * pitch + i] = n8;
-              held[2 * pitch + i] = n15;
-              held[3 * pitch + i] = n18;
+              held[2 * pitch + i] = n18;
             }
           }
           for (int64_t t = t1 - 1; t >= t0; t--) {
-            const F *RESTRICT held = scratch + (t - t0) * 4 * pitch;
+            const F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
+            const unsigned char *RESTRICT flag = flags + (t - t0) * 2 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             const S *RESTRICT ct = cot + t * total + m;
             S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -275,14 +275,12 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n6 = LOAD(ct[i]);
               const F n7 = g_0[i];
               const F n8 = g_1[i];
-              const F n11 = held[1 * pitch + i];
-              const int n12 = n11 >= (F)(0.0);
+              const int n12 = flag[0 * pitch + i];
               const F n13 = n12 ? (F)1 : (F)0;
-              const F n14 = ABS(n11);
-              const int n15 = n14 <= (F)(0.5);
+              const int n15 = flag[1 * pitch + i];
               const F n16 = n15 ? (F)1 : (F)0;
-              const F n18 = held[2 * pitch + i];
-              const F n21 = held[3 * pitch + i];
+              const F n18 = held[1 * pitch + i];
+              const F n21 = held[2 * pitch + i];
               const F n22 = n5 + n21;
               const F n25 = -n7;
               const F n26 = n25 * n13;

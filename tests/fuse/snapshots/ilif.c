@@ -155,8 +155,10 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   S out[336] __attribute__((aligned(64)));
   const int64_t pitch = width + 16;
   const int64_t most = steps < 64 ? steps : 64, chunks = (steps + 63) / 64;
-  F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 3 + chunks * 4) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
-  F *marks = scratch + most * 3 * pitch;
+  const int64_t numbers = (most * 2 + chunks * 4) * pitch;
+  F *scratch = (F *)aligned_alloc(64, (size_t)((numbers * (int64_t)sizeof(F) + most * 1 * pitch + 127) & ~(int64_t)63));
+  F *marks = scratch + most * 2 * pitch;
+  unsigned char *flags = (unsigned char *)(scratch + numbers);
   const int64_t piece = blocks / (PIECES * threads) + 1;
   for (int64_t turn = 0; turn < threads; turn++) {
     const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
@@ -233,7 +235,8 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
           memcpy(v_3, marks + (c * 4 + 3) * pitch, (size_t)n * sizeof(F));
           for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
           for (int64_t t = t0; t < t1; t++) {
-            F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
+            F *RESTRICT held = scratch + (t - t0) * 2 * pitch;
+            unsigned char *RESTRICT flag = flags + (t - t0) * 1 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             #pragma omp simd
@@ -265,17 +268,19 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n27 = n17 * n26;
               const F n28 = n22 - n27;
               const F n29 = n0 * n17;
+              const int n30 = n12 >= (F)(0.0);
               v_0[i] = n28;
               v_1[i] = n25;
               v_2[i] = n12;
               v_3[i] = n29;
-              held[0 * pitch + i] = n12;
-              held[1 * pitch + i] = n14;
-              held[2 * pitch + i] = n26;
+              held[0 * pitch + i] = n14;
+              held[1 * pitch + i] = n26;
+              flag[0 * pitch + i] = n30;
             }
           }
           for (int64_t t = t1 - 1; t >= t0; t--) {
-            const F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
+            const F *RESTRICT held = scratch + (t - t0) * 2 * pitch;
+            const unsigned char *RESTRICT flag = flags + (t - t0) * 1 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             const S *RESTRICT ct = cot + t * total + m;
             S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -295,8 +300,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n11 = g_1[i];
               const F n12 = g_2[i];
               const F n13 = g_3[i];
-              const F n17 = held[0 * pitch + i];
-              const F n19 = held[1 * pitch + i];
+              const F n19 = held[0 * pitch + i];
               const F n20 = n19 - n6;
               const int n21 = n20 >= (F)(0.0);
               const F n22 = n21 ? (F)1 : (F)0;
@@ -305,7 +309,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n25 = n24 ? (F)1 : (F)0;
               const F n26 = n6 * n22;
               const F n27 = n19 - n26;
-              const F n31 = held[2 * pitch + i];
+              const F n31 = held[1 * pitch + i];
               const F n35 = n13 * n0;
               const F n36 = n13 * n22;
               const F n37 = n9 + n35;
@@ -328,7 +332,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n56 = n55 * n25;
               const F n58 = n51 + n56;
               const F n60 = -n58;
-              const int n61 = n17 >= (F)(0.0);
+              const int n61 = flag[0 * pitch + i];
               const F n62 = n61 ? n60 : (F)(0.0);
               const F n63 = n12 + n62;
               const F n64 = n63 * n8;

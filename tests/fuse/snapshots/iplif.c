@@ -156,8 +156,10 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   F q_0[336] __attribute__((aligned(64)));
   const int64_t pitch = width + 16;
   const int64_t most = steps < 64 ? steps : 64, chunks = (steps + 63) / 64;
-  F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 3 + chunks * 4) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
+  const int64_t numbers = (most * 3 + chunks * 4) * pitch;
+  F *scratch = (F *)aligned_alloc(64, (size_t)((numbers * (int64_t)sizeof(F) + most * 0 * pitch + 127) & ~(int64_t)63));
   F *marks = scratch + most * 3 * pitch;
+  unsigned char *flags = (unsigned char *)(scratch + numbers);
   const int64_t piece = blocks / (PIECES * threads) + 1;
   for (int64_t turn = 0; turn < threads; turn++) {
     const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
@@ -236,6 +238,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
           for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
           for (int64_t t = t0; t < t1; t++) {
             F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
+            unsigned char *RESTRICT flag = flags + (t - t0) * 0 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             #pragma omp simd
@@ -278,6 +281,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
           }
           for (int64_t t = t1 - 1; t >= t0; t--) {
             const F *RESTRICT held = scratch + (t - t0) * 3 * pitch;
+            const unsigned char *RESTRICT flag = flags + (t - t0) * 0 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             const S *RESTRICT ct = cot + t * total + m;
             S *RESTRICT gt = stream ? out : grad_x + t * total + m;

@@ -101,9 +101,11 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   F g_0[336] __attribute__((aligned(64)));
   S out[336] __attribute__((aligned(64)));
   const int64_t pitch = width + 16;
-  const int64_t most = steps < 256 ? steps : 256, chunks = (steps + 255) / 256;
-  F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 1 + chunks * 1) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
-  F *marks = scratch + most * 1 * pitch;
+  const int64_t most = steps < 1024 ? steps : 1024, chunks = (steps + 1023) / 1024;
+  const int64_t numbers = (most * 0 + chunks * 1) * pitch;
+  F *scratch = (F *)aligned_alloc(64, (size_t)((numbers * (int64_t)sizeof(F) + most * 1 * pitch + 127) & ~(int64_t)63));
+  F *marks = scratch + most * 0 * pitch;
+  unsigned char *flags = (unsigned char *)(scratch + numbers);
   const int64_t piece = blocks / (PIECES * threads) + 1;
   for (int64_t turn = 0; turn < threads; turn++) {
     const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
@@ -117,7 +119,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
         else memset(marks + 0 * pitch, 0, (size_t)n * sizeof(F));
         for (int64_t c = 0; c + 1 < chunks; c++) {
           memcpy(v_0, marks + (c * 1 + 0) * pitch, (size_t)n * sizeof(F));
-          for (int64_t t = c * 256; t < (c + 1) * 256; t++) {
+          for (int64_t t = c * 1024; t < (c + 1) * 1024; t++) {
             const S *RESTRICT xt = xb + t * x_step;
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             #pragma omp simd
@@ -139,11 +141,12 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
           memcpy(marks + ((c + 1) * 1 + 0) * pitch, v_0, (size_t)n * sizeof(F));
         }
         for (int64_t c = chunks - 1; c >= 0; c--) {
-          const int64_t t0 = c * 256, t1 = steps < t0 + 256 ? steps : t0 + 256;
+          const int64_t t0 = c * 1024, t1 = steps < t0 + 1024 ? steps : t0 + 1024;
           memcpy(v_0, marks + (c * 1 + 0) * pitch, (size_t)n * sizeof(F));
           for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
           for (int64_t t = t0; t < t1; t++) {
-            F *RESTRICT held = scratch + (t - t0) * 1 * pitch;
+            F *RESTRICT held = scratch + (t - t0) * 0 * pitch;
+            unsigned char *RESTRICT flag = flags + (t - t0) * 1 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             #pragma omp simd
@@ -157,14 +160,17 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n6 = n5 - n3;
               const int n7 = n6 >= (F)(0.0);
               const F n8 = n7 ? (F)1 : (F)0;
+              const F n9 = ABS(n6);
+              const int n10 = n9 <= (F)(0.5);
               const F n12 = n3 * n8;
               const F n13 = n5 - n12;
               v_0[i] = n13;
-              held[0 * pitch + i] = n6;
+              flag[0 * pitch + i] = n10;
             }
           }
           for (int64_t t = t1 - 1; t >= t0; t--) {
-            const F *RESTRICT held = scratch + (t - t0) * 1 * pitch;
+            const F *RESTRICT held = scratch + (t - t0) * 0 * pitch;
+            const unsigned char *RESTRICT flag = flags + (t - t0) * 1 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             const S *RESTRICT ct = cot + t * total + m;
             S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -178,9 +184,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n3 = c_1;
               const F n4 = LOAD(ct[i]);
               const F n5 = g_0[i];
-              const F n8 = held[0 * pitch + i];
-              const F n11 = ABS(n8);
-              const int n12 = n11 <= (F)(0.5);
+              const int n12 = flag[0 * pitch + i];
               const F n13 = n12 ? (F)1 : (F)0;
               const F n16 = -n5;
               const F n17 = n16 * n3;

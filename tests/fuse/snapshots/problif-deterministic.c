@@ -118,8 +118,10 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   S out[336] __attribute__((aligned(64)));
   const int64_t pitch = width + 16;
   const int64_t most = steps < 256 ? steps : 256, chunks = (steps + 255) / 256;
-  F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 1 + chunks * 2) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
+  const int64_t numbers = (most * 1 + chunks * 2) * pitch;
+  F *scratch = (F *)aligned_alloc(64, (size_t)((numbers * (int64_t)sizeof(F) + most * 0 * pitch + 127) & ~(int64_t)63));
   F *marks = scratch + most * 1 * pitch;
+  unsigned char *flags = (unsigned char *)(scratch + numbers);
   const int64_t piece = blocks / (PIECES * threads) + 1;
   for (int64_t turn = 0; turn < threads; turn++) {
     const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
@@ -170,6 +172,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
           for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
           for (int64_t t = t0; t < t1; t++) {
             F *RESTRICT held = scratch + (t - t0) * 1 * pitch;
+            unsigned char *RESTRICT flag = flags + (t - t0) * 0 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             #pragma omp simd
@@ -188,13 +191,29 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n11 = n10 - n5;
               const int n12 = n11 >= (F)(0.0);
               const F n13 = n12 ? (F)1 : (F)0;
+              const F n14 = n11 - (F)(0.0);
+              const F n15 = n14 * (F)(2.0);
+              const F n16 = n15 * (F)(-0.5);
+              const F n17 = n16 * n15;
+              const F n18 = rb_exp(n17);
+              const F n19 = n18 * (F)(0.7978845608028654);
+              const F n20 = n19 * (F)(1.15);
+              const F n21 = n14 * (F)(0.3333333333333333);
+              const F n22 = n21 * (F)(-0.5);
+              const F n23 = n22 * n21;
+              const F n24 = rb_exp(n23);
+              const F n25 = n24 * (F)(0.1329807601338109);
+              const F n26 = n25 * (F)(0.3);
+              const F n27 = n20 - n26;
+              const F n28 = n27 * (F)(0.5);
               v_0[i] = n10;
               v_1[i] = n13;
-              held[0 * pitch + i] = n11;
+              held[0 * pitch + i] = n28;
             }
           }
           for (int64_t t = t1 - 1; t >= t0; t--) {
             const F *RESTRICT held = scratch + (t - t0) * 1 * pitch;
+            const unsigned char *RESTRICT flag = flags + (t - t0) * 0 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             const S *RESTRICT ct = cot + t * total + m;
             S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -210,22 +229,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n6 = LOAD(ct[i]);
               const F n7 = g_0[i];
               const F n8 = g_1[i];
-              const F n14 = held[0 * pitch + i];
-              const F n17 = n14 - (F)(0.0);
-              const F n18 = n17 * (F)(2.0);
-              const F n19 = n18 * (F)(-0.5);
-              const F n20 = n19 * n18;
-              const F n21 = rb_exp(n20);
-              const F n22 = n21 * (F)(0.7978845608028654);
-              const F n23 = n22 * (F)(1.15);
-              const F n24 = n17 * (F)(0.3333333333333333);
-              const F n25 = n24 * (F)(-0.5);
-              const F n26 = n25 * n24;
-              const F n27 = rb_exp(n26);
-              const F n28 = n27 * (F)(0.1329807601338109);
-              const F n29 = n28 * (F)(0.3);
-              const F n30 = n23 - n29;
-              const F n31 = n30 * (F)(0.5);
+              const F n31 = held[0 * pitch + i];
               const F n32 = n6 + n8;
               const F n33 = n32 * n31;
               const F n35 = n7 + n33;

@@ -133,9 +133,11 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
   S out[336] __attribute__((aligned(64)));
   F r4[4 * 336] __attribute__((aligned(64)));
   const int64_t pitch = width + 16;
-  const int64_t most = steps < 128 ? steps : 128, chunks = (steps + 127) / 128;
-  F *scratch = (F *)aligned_alloc(64, (size_t)(((most * 2 + chunks * 2) * pitch * (int64_t)sizeof(F) + 127) & ~(int64_t)63));
-  F *marks = scratch + most * 2 * pitch;
+  const int64_t most = steps < 256 ? steps : 256, chunks = (steps + 255) / 256;
+  const int64_t numbers = (most * 1 + chunks * 2) * pitch;
+  F *scratch = (F *)aligned_alloc(64, (size_t)((numbers * (int64_t)sizeof(F) + most * 0 * pitch + 127) & ~(int64_t)63));
+  F *marks = scratch + most * 1 * pitch;
+  unsigned char *flags = (unsigned char *)(scratch + numbers);
   const int64_t piece = blocks / (PIECES * threads) + 1;
   for (int64_t turn = 0; turn < threads; turn++) {
     const int64_t share = (me + turn) % threads, end = share_of(blocks, share + 1, threads);
@@ -154,7 +156,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
         for (int64_t c = 0; c + 1 < chunks; c++) {
           memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
           memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
-          for (int64_t t = c * 128; t < (c + 1) * 128; t++) {
+          for (int64_t t = c * 256; t < (c + 1) * 256; t++) {
             const S *RESTRICT xt = xb + t * x_step;
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             if ((clock + t) / 4 != group) { group = (clock + t) / 4; philox(r4, 336, m, n, group, (uint64_t)key, swap_p, swap_c); }
@@ -188,12 +190,13 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
           memcpy(marks + ((c + 1) * 2 + 1) * pitch, v_1, (size_t)n * sizeof(F));
         }
         for (int64_t c = chunks - 1; c >= 0; c--) {
-          const int64_t t0 = c * 128, t1 = steps < t0 + 128 ? steps : t0 + 128;
+          const int64_t t0 = c * 256, t1 = steps < t0 + 256 ? steps : t0 + 256;
           memcpy(v_0, marks + (c * 2 + 0) * pitch, (size_t)n * sizeof(F));
           memcpy(v_1, marks + (c * 2 + 1) * pitch, (size_t)n * sizeof(F));
           for (int64_t t = t1 - 1; t >= t0 && t >= t1 - 2; t--) fetch(cot + t * total + m, n);
           for (int64_t t = t0; t < t1; t++) {
-            F *RESTRICT held = scratch + (t - t0) * 2 * pitch;
+            F *RESTRICT held = scratch + (t - t0) * 1 * pitch;
+            unsigned char *RESTRICT flag = flags + (t - t0) * 0 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             if ((clock + t) / 4 != group) { group = (clock + t) / 4; philox(r4, 336, m, n, group, (uint64_t)key, swap_p, swap_c); }
@@ -207,6 +210,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n4 = c_1;
               const F n5 = c_2;
               const F n6 = c_3;
+              const F n7 = c_4;
               const F n8 = rt[i];
               const F n9 = n3 * n1;
               const F n10 = n4 * n0;
@@ -217,16 +221,36 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n15 = n14 * n6;
               const F n16 = (n15 < (F)(0.0) || n15 != n15 ? n15 : (F)(0.0));
               const F n17 = rb_exp(n16);
+              const int n18 = n14 < (F)(0.0);
+              const F n19 = n17 * n6;
+              const F n20 = n18 ? n19 : (F)(0.0);
               const int n21 = n8 < n17;
               const F n22 = n21 ? (F)1 : (F)0;
+              const F n23 = n14 - (F)(0.0);
+              const F n24 = n23 * (F)(2.0);
+              const F n25 = n24 * (F)(-0.5);
+              const F n26 = n25 * n24;
+              const F n27 = rb_exp(n26);
+              const F n28 = n27 * (F)(0.7978845608028654);
+              const F n29 = n28 * (F)(1.15);
+              const F n30 = n23 * (F)(0.3333333333333333);
+              const F n31 = n30 * (F)(-0.5);
+              const F n32 = n31 * n30;
+              const F n33 = rb_exp(n32);
+              const F n34 = n33 * (F)(0.1329807601338109);
+              const F n35 = n34 * (F)(0.3);
+              const F n36 = n29 - n35;
+              const F n37 = n36 * (F)(0.5);
+              const F n38 = n7 * n20;
+              const F n39 = n37 + n38;
               v_0[i] = n13;
               v_1[i] = n22;
-              held[0 * pitch + i] = n14;
-              held[1 * pitch + i] = n17;
+              held[0 * pitch + i] = n39;
             }
           }
           for (int64_t t = t1 - 1; t >= t0; t--) {
-            const F *RESTRICT held = scratch + (t - t0) * 2 * pitch;
+            const F *RESTRICT held = scratch + (t - t0) * 1 * pitch;
+            const unsigned char *RESTRICT flag = flags + (t - t0) * 0 * pitch;
             const S *RESTRICT xt = xb + t * x_step;
             const S *RESTRICT ct = cot + t * total + m;
             S *RESTRICT gt = stream ? out : grad_x + t * total + m;
@@ -239,33 +263,10 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n3 = c_0;
               const F n4 = c_1;
               const F n5 = c_2;
-              const F n6 = c_3;
-              const F n7 = c_4;
               const F n9 = LOAD(ct[i]);
               const F n10 = g_0[i];
               const F n11 = g_1[i];
-              const F n17 = held[0 * pitch + i];
-              const F n20 = held[1 * pitch + i];
-              const int n21 = n17 < (F)(0.0);
-              const F n22 = n20 * n6;
-              const F n23 = n21 ? n22 : (F)(0.0);
-              const F n26 = n17 - (F)(0.0);
-              const F n27 = n26 * (F)(2.0);
-              const F n28 = n27 * (F)(-0.5);
-              const F n29 = n28 * n27;
-              const F n30 = rb_exp(n29);
-              const F n31 = n30 * (F)(0.7978845608028654);
-              const F n32 = n31 * (F)(1.15);
-              const F n33 = n26 * (F)(0.3333333333333333);
-              const F n34 = n33 * (F)(-0.5);
-              const F n35 = n34 * n33;
-              const F n36 = rb_exp(n35);
-              const F n37 = n36 * (F)(0.1329807601338109);
-              const F n38 = n37 * (F)(0.3);
-              const F n39 = n32 - n38;
-              const F n40 = n39 * (F)(0.5);
-              const F n41 = n7 * n23;
-              const F n42 = n40 + n41;
+              const F n42 = held[0 * pitch + i];
               const F n43 = n9 + n11;
               const F n44 = n43 * n42;
               const F n45 = n10 + n44;
