@@ -218,7 +218,7 @@ SOURCES = [
     ("gradients to first states dropped", rb.LIF, agreement.dyadic, "if (grad_0) memcpy", "if (0) memcpy"),
     ("a checkpoint too late", rb.LIF, layouts.long, "marks + ((c + 1)", "marks + ((chunks - 1)"),
     ("a checkpoint not reloaded", rb.LIF, layouts.long, "memcpy(v_0, marks + (c *", "memcpy(v_0, marks + (0 *"),
-    ("one step too few in a chunk", rb.LIF, layouts.long, "t < (c + 1) * 256", "t < (c + 1) * 256 - 1"),
+    ("one step too few in a chunk", rb.LIF, layouts.long, "t < (c + 1) * 1024", "t < (c + 1) * 1024 - 1"),
     ("a coefficient's gradient dropped", rb.PLIF, agreement.dyadic, "sum += (double)lanes[i]", "sum += 0"),
     ("a gradient summed over one step", rb.PLIF, agreement.dyadic, "q_0[i] +=", "q_0[i] ="),
     ("the last block left out", rb.LIF, layouts.wide, "b < end && b < b0", "b < end - (blocks > 1) && b < b0"),
