@@ -65,8 +65,22 @@ def heaviside(d: Tensor, strict: bool = False) -> Tensor:
     return ((d > 0) if strict else (d >= 0)).to(d.dtype)
 
 
+class _Settled:
+    """An object that keeps its attributes once a neuron uses it: a kernel made with them would not follow a change."""
+
+    def settle(self) -> None:
+        """From now on, setting an attribute raises."""
+        vars(self)["_settled"] = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if "_settled" in vars(self):
+            kind = type(self).__name__
+            raise AttributeError(f"{kind}: a neuron uses it; give it a new one, neuron.surrogate = {kind}(...).")
+        super().__setattr__(name, value)
+
+
 @dataclasses.dataclass(frozen=True)
-class Surrogate:
+class Surrogate(_Settled):
     """A pseudo-derivative of the step. Subclasses give `derivative(d)` and, where one exists, `primitive(d)`."""
 
     def derivative(self, d: Tensor) -> Tensor:
@@ -245,6 +259,7 @@ def from_text(text: str) -> Surrogate:
     """
     name, _, inside = text.strip().removesuffix(")").partition("(")
     kinds = {kind.__name__: kind for kind in Surrogate.__subclasses__()}
+    name = next((known for known in kinds if known.lower() == name.lower()), name)
     if name not in kinds:
         raise unknown("surrogate", name, kinds)
     known = [field.name for field in dataclasses.fields(kinds[name])]

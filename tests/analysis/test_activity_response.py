@@ -86,3 +86,18 @@ def test_the_support_of_surrogates():
     edge = math.sqrt(99) / math.pi  # 1/(1 + (π d)²) = 1/100
     found = inside(S.ATan(2.0), torch.tensor([edge - 1e-3, edge + 1e-3], dtype=torch.float64))
     assert found.tolist() == [True, False]
+
+
+def test_u_of_a_trace_is_before_the_reset_whatever_the_states_are_called():
+    class Named(rb.Neuron):
+        states = ("u",)
+
+        def dynamics(self, x, u):
+            u = 0.5 * u + x
+            s = self.fire(u, 1.0)
+            return s, u - s
+
+    for neuron in (Named(), rb.DietLIF()):
+        record = neuron.trace(torch.full((8, 1), 1.5))
+        seen = record["u"] >= record["threshold"] if isinstance(neuron, Named) else record["u"] > record["threshold"]
+        assert torch.equal(seen.float(), record["s"]), type(neuron)

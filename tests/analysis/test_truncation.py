@@ -1,6 +1,7 @@
 """Gradients truncated to k steps: LIF against the closed form, every neuron against runs from detached states."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -188,3 +189,25 @@ def test_copies_keep_it():
 def test_mistakes_are_named(neuron, k, kind, message):
     with pytest.raises(kind, match=message):
         truncated(neuron, k)
+
+
+def test_no_gradient_reaches_across_calls_and_step_by_step_reaches_one_step():
+    """The state that is carried is detached; within a call a spike reaches k − 1 steps back."""
+    x = torch.full((6, 1), 0.4, dtype=torch.float64, requires_grad=True)
+    neuron, state = truncated(rb.LIF(surrogate=rb.surrogate.ATan()), 2), None
+    for t in range(6):
+        spike, state = neuron.step(x[t], state)
+    (reached,) = torch.autograd.grad(spike.sum(), x)
+    assert (reached != 0).flatten().tolist() == [False] * 5 + [True]
+    _, state = neuron.scan(x[:3])
+    spikes, _ = neuron.scan(x[3:], state)
+    for t, wanted in ((3, [3]), (4, [3, 4]), (5, [4, 5])):
+        (reached,) = torch.autograd.grad(spikes[t - 3].sum(), x, retain_graph=True)
+        assert reached.flatten().nonzero().flatten().tolist() == wanted
+
+
+def test_a_truncated_neuron_is_copied_and_pickled():
+    neuron, x = truncated(rb.PLIF(), 2), currents(T, B, C).float()
+    for other in (pickle.loads(pickle.dumps(neuron)), copy.deepcopy(neuron)):
+        assert type(other) is type(neuron) and repr(other) == repr(neuron)
+        assert torch.equal(other(x), neuron(x))

@@ -1,6 +1,7 @@
 """Steps that cannot become kernels are refused when the neuron is made, with what to write instead."""
 
 import random
+import types
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ class Written(rb.Neuron):
     def __init__(self):
         super().__init__(rb.surrogate.Rectangle())
         self.w = torch.nn.Parameter(torch.tensor(0.5))
+        self.options, self.settings = {"gain": 0.5}, types.SimpleNamespace(gain=0.5)
+        self.gains, self.part = torch.nn.ParameterList([torch.tensor(0.5)]), torch.nn.Dropout()
 
     def coefficients(self):
         return {"decay": 0.5, "threshold": 1.0}
@@ -91,6 +94,11 @@ WRONG = {
     "fractional power": (lambda self, x, v, d: v + x**1.5, "exponent 1.5.*exp and log"),
     "rounded division": (lambda self, x, v, d: v + torch.div(x, d, rounding_mode="floor"), "div"),
     "unknown operation": (lambda self, x, v, d: v + torch.round(x), "uses round.*Known: abs"),
+    "rounded number": (lambda self, x, v, d: v + x * torch.where(v > 0, 0.1, 0.3), "makes 0.[13] in torch.float32"),
+    "contents of a dict": (lambda self, x, v, d: v + x * self.options["gain"], "self.options, a dict.*of their own"),
+    "an object": (lambda self, x, v, d: v + x * self.settings.gain, "self.settings, a SimpleNamespace.*of their own"),
+    "a list of parameters": (lambda self, x, v, d: v + x * self.gains[0].item(), r"without gradient.*coefficients\(\)"),
+    "training of a part": (lambda self, x, v, d: v + x if self.part.training else x, r"reads self.training"),
     "unknown name": (lambda self, x, v, d: v + self.nothing, "nothing"),
 }
 
@@ -98,7 +106,7 @@ WRONG = {
 @pytest.mark.parametrize(("charge", "words"), WRONG.values(), ids=list(WRONG))
 def test_refused_at_definition_with_what_to_write(charge, words):
     kind = type("Wrong", (Written,), {"charge": charge})
-    with pytest.raises(TraceError, match=f"(?s)^Wrong: dynamics.*{words}|^Wrong: an autograd.*{words}"):
+    with pytest.raises(TraceError, match=f"(?s)dynamics.*{words}|^Wrong: an autograd.*{words}"):
         kind()
 
 
@@ -131,6 +139,15 @@ def test_refused_names(states, coefficients, name):
     written = {"states": states, "coefficients": lambda self: coefficients, "dynamics": dynamics}
     with pytest.raises(TraceError, match=f"takes '{name}' twice.*rename"):
         type("Wrong", (Written,), written)()
+
+
+@pytest.mark.parametrize("name", ["x", "spikes", "uniform", "t", "key"])
+def test_names_that_a_state_holds_besides_are_refused(name):
+    def dynamics(self, x, v, other, *, decay, threshold):
+        return self.fire(x + v, threshold), v, other
+
+    with pytest.raises(TypeError, match=f"Wrong: no state can be called '{name}'"):
+        type("Wrong", (Written,), {"states": ("v", name), "dynamics": dynamics})()
 
 
 def test_an_eager_neuron_may_do_all_this():

@@ -175,3 +175,16 @@ REFUSED = [
 def test_refusals(call, kind, words):
     with pytest.raises(kind, match=words):
         call()
+
+
+def test_a_readout_and_a_layer_run_step_by_step():
+    x = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(0))
+    readout, layer = rb.LeakyReadout(3, 4), rb.Recurrent(rb.ProbLIF(), 3, 4)
+    uniform = torch.rand(5, 2, 4, generator=torch.Generator().manual_seed(1))
+    whole_y, whole_s = readout(x), layer(x, uniform=uniform)
+    read, state = None, None
+    for t in range(5):
+        y, read = readout.step(x[t], read)
+        s, state = layer.step(x[t], state, uniform=uniform[t])
+        torch.testing.assert_close(y, whole_y[t])
+        assert torch.equal(s, whole_s[t])

@@ -87,3 +87,109 @@ def test_a_parameter_may_be_parametrized():
         spikes = neuron(x)
     with rb.backend("eager"):
         assert torch.equal(neuron(x), spikes)
+
+
+class Exponential(rb.surrogate.Surrogate):
+    """Written without a dataclass, as Python allows."""
+
+    def __init__(self, rate: float):
+        self.rate = rate
+
+    def derivative(self, d):
+        return torch.exp(-self.rate * d.abs())
+
+
+def gradients(neuron: rb.Neuron, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    found = {}
+    for backend in ("eager", "cpu"):
+        leaf = x.clone().requires_grad_()
+        with rb.backend(backend):
+            (found[backend],) = torch.autograd.grad(neuron(leaf).sum(), leaf)
+    return found
+
+
+def test_neurons_with_other_surrogates_of_one_kind_share_no_kernel():
+    x = torch.randn(6, 50, generator=torch.Generator().manual_seed(0))
+    found = [gradients(rb.LIF(surrogate=Exponential(rate)), x) for rate in (1.0, 9.0)]
+    for each in found:
+        torch.testing.assert_close(each["cpu"], each["eager"])
+    assert not torch.allclose(found[0]["cpu"], found[1]["cpu"])
+
+
+def test_a_surrogate_in_use_does_not_change():
+    neuron = rb.LIF(surrogate=Exponential(1.0))
+    with pytest.raises(AttributeError, match=r"Exponential: a neuron uses it.*neuron.surrogate = Exponential"):
+        neuron.surrogate.rate = 2.0
+    copy.deepcopy(neuron).surrogate = Exponential(2.0)
+
+
+class Moded(rb.Neuron):
+    """Takes True for another mode than 1."""
+
+    states = ("v",)
+
+    def __init__(self, mode: object):
+        super().__init__()
+        self.mode = mode
+
+    def dynamics(self, x, v):
+        u = (0.5 if self.mode is True else 0.9) * v + x
+        s = self.fire(u, 1.0)
+        return s, u - s
+
+
+def test_settings_that_only_look_equal_share_no_kernel():
+    x = torch.randn(20, 50, generator=torch.Generator().manual_seed(0))
+    for mode in (True, 1):
+        neuron = Moded(mode)
+        with rb.backend("eager"):
+            wanted = neuron(x)
+        assert torch.equal(neuron(x), wanted)
+
+
+class Ordered(rb.Neuron):
+    """Returns its coefficients in another order when it is evaluated; keeps the last input; a state of constants."""
+
+    states = ("v", "last", "constant")
+
+    def __init__(self, shift: float = 0.0):
+        super().__init__()
+        self.shift = shift
+
+    def coefficients(self):
+        values = {"a": 0.5, "b": 0.3, "shift": self.shift}
+        return values if self.training else dict(reversed(values.items()))
+
+    def dynamics(self, x, v, last, constant, *, a, b, shift):
+        u = a * v + x + torch.rsub(b * last, x, alpha=0.3) + torch.atan(1 / shift).sign() * 0.25 + constant
+        s = self.fire(u, 1.0)
+        return s, u - s, x, a * 0.5
+
+
+def test_coefficients_in_another_order_signed_zeros_and_kept_inputs_are_as_in_eager():
+    x = torch.randn(6, 50, generator=torch.Generator().manual_seed(0))
+    neuron, spikes = Ordered(), []
+    for training in (True, False):
+        for shift in (0.0, -0.0):
+            neuron.shift = shift
+            neuron.train(training)
+            with rb.backend("eager"):
+                wanted, state = neuron.scan(x)
+            found, last = neuron.scan(x)
+            assert torch.equal(found, wanted) and torch.equal(last["constant"], state["constant"])
+            assert state["last"].data_ptr() != x[-1].data_ptr(), "a state shares memory with x"
+            spikes.append(found)
+    assert not torch.equal(spikes[0], spikes[1]), "the sign of 0 makes no difference here"
+
+
+class Fewer(Ordered):
+    def coefficients(self):
+        values = super().coefficients()
+        return values if self.training else {"a": values["a"], "b": values["b"]}
+
+
+def test_coefficients_with_other_names_are_refused():
+    neuron = Fewer()
+    neuron(torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="returns a, b where it returned a, b, shift before"):
+        neuron.eval()(torch.zeros(2, 3))

@@ -43,6 +43,12 @@ def test_tet_is_its_formula():
             torch.testing.assert_close(loss(readout, soft, ends), sum(each) / 4)
 
 
+@pytest.mark.parametrize("options", [{"target": "one"}, {"target": "Ones"}, {"weight": 5.0}, {"weight": -0.1}])
+def test_tet_refuses_values_that_mean_nothing(options):
+    with pytest.raises(ValueError, match=r"target of tet|weight must lie in"):
+        objective("tet", options)
+
+
 def test_smoothing_spreads_the_label():
     readout, labels = torch.randn(2, 3, 4), torch.tensor([0, 1, 3])
     soft = 0.9 * nn.functional.one_hot(labels, 4) + 0.1 / 4

@@ -15,13 +15,13 @@ FAINT = 0.01  # of the surrogate's value at the threshold: below it, gradients c
 
 
 def potential(record: Mapping[str, Tensor]) -> Tensor:
-    """u before the spike and its reset, from a trace; DietLIF's own u is the one after.
+    """u before the spike and its reset, from a trace.
 
     Errors: ValueError for a trace without the threshold.
     """
     if "threshold" not in record:
         raise ValueError("analysis: the trace lacks threshold; the neuron must use self.fire, or note it with u.")
-    return (record["d"] + 1) * record["threshold"] if "d" in record else record["u"]
+    return record["u"]
 
 
 def distance(record: Mapping[str, Tensor]) -> Tensor:

@@ -79,7 +79,14 @@ def scan(
         dtype = compute_dtype(x.dtype)
         last = [x.new_zeros(x.shape[1:], dtype=dtype) if v is None else v.to(dtype).clone() for v in states]
         return x.clone(), last
-    return torch.stack(spikes), last
+    return torch.stack(spikes), [_own(value, x, states) for value in last]
+
+
+def _own(value: Tensor, x: Tensor, states: Sequence[Tensor | None]) -> Tensor:
+    """A final state as a kernel returns it: in the states' type, of the shape of a step, in memory of its own."""
+    value = value.to(compute_dtype(x.dtype))
+    shared = any(given is not None and torch._C._is_alias_of(value, given) for given in (x, *states))  # type: ignore[attr-defined]
+    return value.expand(x.shape[1:]).clone() if shared or value.shape != x.shape[1:] else value
 
 
 def _aligned(step: Step, name: str, value: Coefficient, x: Tensor, dtype: torch.dtype) -> Tensor:

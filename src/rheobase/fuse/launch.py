@@ -112,7 +112,7 @@ class Call:
         for value in values:
             if isinstance(value, Tensor):
                 return self._packed(values)
-        key = tuple(values)
+        key = signed(values)
         found = _constants.get(key)  # type: ignore[arg-type]
         if found is None:
             found = remember(_constants, key, self._packed(values))
@@ -166,11 +166,12 @@ class Call:
         self, values: Sequence[Coefficient], spikes: Tensor, first: list[Tensor | None], last: list[Tensor]
     ) -> None:
         """Run the forward kernel; `last` is empty where the final states are not asked for."""
-        key: tuple | None = (self.plan, self.uniform is None, *values)
+        key: tuple | None = None
         for value in values:
             if isinstance(value, Tensor):
-                key = None
                 break
+        else:
+            key = (self.plan, self.uniform is None, *signed(values))
         found = None if key is None else self.program.prepared.get(key)
         function, packed, _alive = found or self._prepare(values, key)
         packed = packed[:]
@@ -262,6 +263,11 @@ class Call:
         lead, shape = int(kind.timed), value.shape[int(kind.timed) :]
         dims = [lead] + ([d + lead for d in range(2, self.x.dim() - 1)] if shape != self.x.shape[2:] else [])
         return sums.sum(dims, dtype=torch.float64).to(value.dtype).view(value.shape)
+
+
+def signed(numbers: Sequence[Coefficient]) -> tuple:
+    """Numbers as a key that tells −0.0 from 0.0, which are equal to Python."""
+    return (*numbers, *map(str, numbers)) if 0.0 in numbers else tuple(numbers)
 
 
 def remember(table: dict, key: Any, value: T) -> T:

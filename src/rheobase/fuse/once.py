@@ -19,7 +19,8 @@ class _Guard(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *grads):
         raise RuntimeError(
-            "rheobase: the fused kernels have no second derivative; run the neuron inside rb.backend('eager')."
+            "rheobase: spikes have no second derivative, because a surrogate stands for the first one only; inside "
+            "rb.surrogate.smooth() the network is one smooth function, as often differentiable as its primitives."
         )
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 
 Coefficient = float | Tensor
 
+RESERVED = frozenset(("x", "spikes", "uniform", "t", "key"))  # arguments, and what a state holds besides the states
+
 
 class StepError(TypeError):
     """A step that does not return what it must."""
@@ -29,6 +31,10 @@ class Step:
     coefficients: tuple[str, ...]
     timed: frozenset[str] = frozenset()
     random: bool = False
+
+    def __post_init__(self) -> None:
+        if taken := RESERVED.intersection(self.states):
+            raise StepError(f"{self.name}: no state can be called {min(taken)!r}, which scan uses itself; rename it.")
 
     def call(self, x: Tensor, states: Sequence[Tensor], coefficients: Sequence[Tensor], uniform: Tensor | None = None):
         """Run the function on positional inputs; returns [spikes, *states], each checked to be a tensor."""

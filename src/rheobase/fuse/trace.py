@@ -174,7 +174,7 @@ class _Builder:
         if target in _FILL:
             return _FILL[target]
         if target in ("aten.full_like", "aten.full", "aten.scalar_tensor"):
-            return float(args[0] if target == "aten.scalar_tensor" else args[1])
+            return self._constant(float(args[0] if target == "aten.scalar_tensor" else args[1]), dtype)
         if target == "aten._to_copy":
             return self._cast(args[0], dtype)
         if target == "aten.masked_fill":
@@ -182,8 +182,18 @@ class _Builder:
         if dtype == torch.bool and target not in _COMPARE:
             return self._logic(target, args)
         if target == "aten.where":
+            args = [args[0], *(self._constant(a, dtype) if isinstance(a, float) else a for a in args[1:])]
             return self.add("where", self.truth(args[0]), *map(self.number, args[1:]))
         return self._arithmetic(target, [self.number(a) if a is not None else None for a in args], kwargs, dtype)
+
+    def _constant(self, value: float, dtype: torch.dtype) -> float:
+        """A number that the step makes in the type `dtype`: in another than x's it is rounded there and not in C."""
+        if dtype.is_floating_point and dtype != self.dtype and float(torch.tensor(value, dtype=dtype)) != value:
+            raise TraceError(
+                f"{self.name}: dynamics makes {value:g} in {dtype} where x has {self.dtype}; use x's type, as in "
+                "`torch.where(u > 1, 0.1 * torch.ones_like(u), u)`, or make it a coefficient."
+            )
+        return value
 
     def _cast(self, value: Value, dtype: torch.dtype) -> Value:
         if dtype == torch.bool:
@@ -204,7 +214,8 @@ class _Builder:
                 "use x's type, as in `(u > 1).to(x.dtype) * 0.1`."
             )
         if kwargs.get("alpha", 1) != 1:
-            args = [args[0], self.add("mul", args[1], float(kwargs["alpha"]))]
+            scaled = 0 if target == "aten.rsub" else 1
+            args[scaled] = self.add("mul", args[scaled], float(kwargs["alpha"]))
         if target in _COMPARE:
             return self.add(_COMPARE[target], *args, truth=True)
         if target in _ARITHMETIC and kwargs.get("rounding_mode") is None:
@@ -261,10 +272,8 @@ def _program(step: Step, function: Callable, inputs: list[str], outputs: list[st
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False), _unhooked():
             example = [torch.full(kind[0], 0.25, dtype=kind[1], device="cpu") for _ in inputs]
             traced = make_fx(function, tracing_mode="real")(*example)
-    except StepError as error:
+    except (StepError, TraceError) as error:
         raise TraceError(str(error)) from None
-    except TraceError:
-        raise
     except Exception as error:
         raise TraceError(_explain(step.name, error)) from error
     finally:

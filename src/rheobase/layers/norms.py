@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rheobase.layers.overtime import over_time, repeated
-from rheobase.neurons.base import above
+from rheobase.neurons.arguments import above
 
 
 class BatchNorm2d(nn.BatchNorm2d):

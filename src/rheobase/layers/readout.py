@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from rheobase.neurons.base import Neuron, State, above
+from rheobase.neurons.arguments import above, flag
+from rheobase.neurons.base import Neuron, State
 
 
 class _Integrator(Neuron):
@@ -33,7 +34,8 @@ class LeakyReadout(nn.Module):
     Math: `y[t] = α y[t−1] + (1 − α) W x[t]`, α = exp(−1/|τ|), its own τ per class, started from N(tau, tau_std);
     `learn_tau` makes them parameters.
     Shapes: x [T, B, in_features] -> y [T, B, classes]; `weight` [classes, in_features].
-    Units: tau in time steps. Source: Higuchi et al., AIROV 2026, and the lab's public settings.
+    Units: tau in time steps. Errors: ValueError for x of another shape.
+    Source: Higuchi et al., AIROV 2026, and the lab's public settings.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class LeakyReadout(nn.Module):
         self.weight = nn.Parameter(torch.empty(classes, in_features))
         nn.init.xavier_uniform_(self.weight)
         start = torch.full((classes,), above(self, "tau", tau, 0.0))
-        self.integrator = _Integrator(start + torch.randn(classes) * tau_std, learn_tau)
+        spread = 0.0 if tau_std == 0 else above(self, "tau_std", tau_std, 0.0)
+        self.integrator = _Integrator(start + torch.randn(classes) * spread, flag(self, "learn_tau", learn_tau))
 
     @property
     def tau(self) -> Tensor:
@@ -51,8 +54,18 @@ class LeakyReadout(nn.Module):
         return self.integrator.tau  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.integrator(x @ self.weight.T)
+        return self.integrator(self._drive(x))
 
     def scan(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """`(y, state)`, from a state handed in or fresh."""
-        return self.integrator.scan(x @ self.weight.T, state)
+        return self.integrator.scan(self._drive(x), state)
+
+    def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One step for x [B, in_features]: `(y, state)`."""
+        y, state = self.scan(x.unsqueeze(0), state)
+        return y.squeeze(0), state
+
+    def _drive(self, x: Tensor) -> Tensor:
+        if x.dim() != 3 or x.shape[-1] != self.weight.shape[1]:
+            raise ValueError(f"LeakyReadout: x must be [T, B, {self.weight.shape[1]}]; got shape {tuple(x.shape)}.")
+        return x @ self.weight.T

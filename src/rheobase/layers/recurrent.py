@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from rheobase.fuse.delays import known
 from rheobase.layers.delays import delayed, whole_steps
+from rheobase.neurons.arguments import whole
 from rheobase.neurons.base import Neuron, State, compute_dtype
 
 
@@ -48,7 +49,9 @@ class Recurrent(nn.Module):
             raise ValueError(f"Recurrent: truncate must be a number of steps >= 1, or None; got {truncate!r}.")
         if not 0 <= dropout < 1:
             raise ValueError(f"Recurrent: dropout must be in [0, 1); got {dropout}.")
-        self.neuron, self.in_features, self.features = neuron, in_features, features
+        self.neuron = neuron
+        self.in_features = whole(self, "in_features", in_features, 1)
+        self.features = whole(self, "features", features, 1)
         self.truncate, self.dropout = truncate, dropout
         for name, given, size in (("delays", delays, in_features), ("axon_delays", axon_delays, features)):
             self.register_buffer(name, None if given is None else whole_steps(f"Recurrent: {name}", given, size))
@@ -106,9 +109,9 @@ class Recurrent(nn.Module):
         history = () if self.axon_delays is None else (1 + known(self.axon_delays).longest,)
         return {**state, **learnt, "spikes": current.new_zeros((*history, *current.shape[1:]), dtype=dtype)}
 
-    def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def step(self, x: Tensor, state: State | None = None, *, uniform: Tensor | None = None) -> tuple[Tensor, State]:
         """One step for x [B, in_features]: `(spike, state)`."""
-        spikes, state = self.scan(x.unsqueeze(0), state)
+        spikes, state = self.scan(x.unsqueeze(0), state, uniform=None if uniform is None else uniform.unsqueeze(0))
         return spikes.squeeze(0), state
 
     def trace(self, x: Tensor, state: State | None = None, *, uniform: Tensor | None = None) -> State:

@@ -7,7 +7,7 @@ from typing import Any
 from rheobase import neurons
 from rheobase.names import unknown
 from rheobase.neurons import Neuron
-from rheobase.neurons.named import in_file
+from rheobase.neurons.named import in_file, with_options
 
 REQUIRED = inspect.Parameter.empty
 
@@ -29,11 +29,14 @@ def neuron_for(
     that has no parameter to spread; TypeError for what is no factory of neurons.
     """
     if isinstance(choice, str):
-        if choice.lower() not in neurons.KINDS and not in_file(choice):
-            raise unknown("neuron", choice, [*neurons.names(), "relu"])
-        kind = neurons.kind(choice)
+        name, given = with_options(choice, options or {})
+        if name == "relu":
+            raise ValueError("neuron 'relu', the twin without time, is for image networks only.")
+        if name.lower() not in neurons.KINDS and not in_file(name):
+            raise unknown("neuron", name, [*neurons.names(), "relu"])
+        kind = neurons.kind(name)
         offered = _offered(kind, features, steps, per_channel)
-        return neurons.create(choice, **{**offered, **(options or {}), **_taken(kind, wanted)})
+        return neurons.create(name, **{**offered, **given, **_taken(kind, wanted)})
     if options:
         raise ValueError(f"neuron options {dict(options)} need a neuron's name; a factory already holds its options.")
     if not callable(choice) or isinstance(choice, Neuron):

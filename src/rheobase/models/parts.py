@@ -14,7 +14,7 @@ from rheobase.layers import BatchNorm2d, ReLU, TDBatchNorm2d
 from rheobase.models.choice import neuron_for
 from rheobase.names import unknown
 from rheobase.neurons import Neuron
-from rheobase.neurons.base import above
+from rheobase.neurons.arguments import above
 
 NORMS = ("batch", "td")
 

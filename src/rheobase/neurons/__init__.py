@@ -11,7 +11,7 @@ from rheobase.neurons.glif import GLIF
 from rheobase.neurons.ilif import ILIF, IPLIF
 from rheobase.neurons.klif import KLIF
 from rheobase.neurons.lif import LIF
-from rheobase.neurons.named import from_file, in_file
+from rheobase.neurons.named import from_file, in_file, with_options
 from rheobase.neurons.plif import PLIF
 from rheobase.neurons.problif import ProbLIF, ProbPLIF
 from rheobase.neurons.psn import PSN
@@ -39,15 +39,18 @@ def kind(name: str) -> type[Neuron]:
     return KINDS[name.lower()]
 
 
-def create(name: str, *, gradient_steps: int | None = None, **options) -> Neuron:
-    """A neuron by name (see `kind`); a surrogate may be given as text. `gradient_steps=k`: as `truncated` makes it.
+def create(name: str, **options) -> Neuron:
+    """A neuron by name (see `kind`), with options behind it as on a command line (`lif:tau=4`) or by keyword.
 
-    Errors: ValueError naming the nearest name.
+    A surrogate may be given as text. `gradient_steps=k`: as `truncated` makes it.
+    Errors: ValueError naming the nearest name, and for an option that is given twice.
     """
+    name, options = with_options(name, options)
+    steps = options.pop("gradient_steps", None)
     if isinstance(options.get("surrogate"), str):
         options["surrogate"] = surrogates.from_text(options["surrogate"])
     neuron = kind(name)(**options)
-    return neuron if gradient_steps is None else truncated(neuron, gradient_steps)
+    return neuron if steps is None else truncated(neuron, steps)
 
 
 __all__ = ["KINDS", "Neuron", "create", "kind", "names", "truncated", *[kind.__name__ for kind in _KINDS]]

@@ -17,8 +17,9 @@ from rheobase.fuse import eager, library, operator, pack, recurrent_operator, tr
 from rheobase.fuse.delays import known
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 from rheobase.names import nearest
+from rheobase.neurons.arguments import whole
 from rheobase.neurons.recurrence import check_weight, spikes_before
-from rheobase.neurons.settings import settings, stand_in
+from rheobase.neurons.settings import changed, settings, stand_in
 
 State = dict[str, Tensor]
 
@@ -46,22 +47,6 @@ class _Definition(type):
         return neuron
 
 
-def above(owner: object, name: str, value: float, bound: float, why: str = "") -> float:
-    """`value` as a float, refused with a ValueError unless it is a number above `bound`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{type(owner).__name__}: {name} must be a number; got {value!r}.")
-    if not (value > bound and value < float("inf")):
-        raise ValueError(f"{type(owner).__name__}: {name} must be above {bound:g}{why}; got {value}.")
-    return float(value)
-
-
-def one_of(owner: object, name: str, value: str, known: list[str]) -> str:
-    """`value` if it is one of the known words, else a ValueError naming the nearest."""
-    if value not in known:
-        raise ValueError(f"{type(owner).__name__}: unknown {name} {value!r}{nearest(str(value), known)}")
-    return value
-
-
 class Neuron(nn.Module, metaclass=_Definition):
     """A spiking neuron, defined by one step in ordinary PyTorch.
 
@@ -80,11 +65,13 @@ class Neuron(nn.Module, metaclass=_Definition):
     fused: ClassVar[bool] = True
     _key: str | None = None
 
-    def __init__(self, surrogate: surrogates.Surrogate | None):
+    def __init__(self, surrogate: surrogates.Surrogate | None = surrogates.Rectangle(1.0)):  # noqa: B008 (frozen)
         super().__init__()
         if surrogate is not None and not isinstance(surrogate, surrogates.Surrogate):
             raise TypeError(f"{type(self).__name__}: surrogate must be an rb.surrogate object; got {surrogate!r}.")
         self.surrogate: surrogates.Surrogate = surrogate  # type: ignore[assignment]
+        if surrogate is not None:
+            surrogate.settle()
 
     def coefficients(self) -> dict[str, Coefficient]:
         """What depends on parameters and constants only, computed once per call."""
@@ -169,6 +156,7 @@ class Neuron(nn.Module, metaclass=_Definition):
     ) -> State:
         """Every state, the spikes `s`, `u` and `threshold` at the spike function (and `p` where spikes are drawn).
 
+        What the spike function saw takes the place of a state with the same name, such as a `u` that was reset since.
         Each [T, ...] in the type of the states and part of the graph. Runs eager on every backend. `weight`, `delays`:
         of the recurrent connections, as in `recur`.
         """
@@ -185,7 +173,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         token = _notes.set({})
         try:
             for out in eager.steps(names, x, values, self._sliced(x, clock), uniform, loop):
-                rows.append({**(_notes.get() or {}), **dict(zip(self.states, out[1:], strict=True)), "s": out[0]})
+                rows.append({**dict(zip(self.states, out[1:], strict=True)), **(_notes.get() or {}), "s": out[0]})
         finally:
             _notes.reset(token)
         s: list[Tensor] = [row["s"] for row in rows]  # type: ignore[misc]
@@ -194,7 +182,8 @@ class Neuron(nn.Module, metaclass=_Definition):
 
     def described(self) -> Step:
         """What the compiler is told about this neuron."""
-        names = tuple(self.coefficients())
+        traced = vars(self).get("_program")
+        names = tuple(self.coefficients()) if traced is None else traced.step.coefficients
         return Step(type(self).__name__, self.dynamics, tuple(self.states), names, frozenset(self.timed), self.random)
 
     def program(self) -> trace.Program:
@@ -220,6 +209,10 @@ class Neuron(nn.Module, metaclass=_Definition):
             raise trace.TraceError(
                 f"{type(self).__name__}: dynamics keeps self.{name} from step to step; make it a state and return it."
             )
+        if "_key" in vars(self) and name not in self._parameters:
+            changes = changed(self, name, value)
+            value = changes.pop(name)
+            vars(self).update(changes)
         super().__setattr__(name, value)
         if "_key" in vars(self) and name != "training":  # a setting of a finished neuron: its step may have changed
             del vars(self)["_program"], vars(self)["_key"]
@@ -249,7 +242,7 @@ class Neuron(nn.Module, metaclass=_Definition):
     def _compiled(self, x: Tensor, state: Mapping[str, Tensor] | None, uniform: Tensor | None):
         """The call as torch.compile sees it: one operator that its graphs can hold, the clock a tensor."""
         zero = torch.zeros((), dtype=torch.int64)
-        if state:
+        if state is not None and not self._is_fresh(state):
             values = self._given(x, state)
             clock = torch.stack([state.get(name, zero) for name in ("t", "key")])
         else:
@@ -257,8 +250,9 @@ class Neuron(nn.Module, metaclass=_Definition):
             drawn = torch.randint(-(2**63), 2**63 - 1, ()) if seed is None and self.random else zero + (seed or 0)
             values, clock = [], torch.stack([zero, drawn])
         dtype = compute_dtype(x.dtype)
-        given = self.coefficients()
+        given = self._values()
         for name in self.timed:
+            self._check_steps(given[name], x.shape[0])
             given[name] = given[name][clock[0] + torch.arange(x.shape[0])]  # type: ignore[index]
         coefficients = [c if isinstance(c, Tensor) else torch.full((), c, dtype=dtype) for c in given.values()]
         spikes, *last = torch.ops.rheobase.scan(self._key, x, values, coefficients, uniform, clock)
@@ -289,11 +283,20 @@ class Neuron(nn.Module, metaclass=_Definition):
 
     def _open(self, x: Tensor, state: Mapping[str, Tensor] | None) -> tuple[list[Tensor | None], tuple[int, int]]:
         """The states by position and (first step, seed), from a state handed in or fresh."""
-        if not state:
+        if state is None or self._is_fresh(state):
             return [None] * len(self.states), (0, self._seed() if self.random else 0)
         values = self._given(x, state)
         clock = [int(state[name]) for name in self._clocked()]
         return [*values], (*clock, 0, 0)[:2]  # type: ignore[return-value]
+
+    def _is_fresh(self, state: Mapping[str, Tensor]) -> bool:
+        """Whether a state holds nothing. Errors: TypeError for one that is no dict of states."""
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"{type(self).__name__}: state must be a dict of {', '.join(self.states)}, as scan returns it; "
+                f"got {type(state).__name__}."
+            )
+        return not state
 
     def _given(self, x: Tensor, state: Mapping[str, Tensor]) -> list[Tensor]:
         """The states handed in, by position. Errors: ValueError for unknown, missing or misshapen ones."""
@@ -306,6 +309,8 @@ class Neuron(nn.Module, metaclass=_Definition):
             raise ValueError(f"{type(self).__name__}: the state lacks {', '.join(missing)}; hand in a state of scan.")
         values = [state[name] for name in self.states]
         for name, value in zip(self.states, values, strict=True):
+            if not isinstance(value, Tensor):
+                raise TypeError(f"{type(self).__name__}: state {name} must be a tensor; got {value!r}.")
             if value.shape != x.shape[1:] or value.device != x.device:
                 wanted, got = f"shape {tuple(x.shape[1:])}, as x[0], on {x.device}", (tuple(value.shape), value.device)
                 raise ValueError(f"{type(self).__name__}: state {name} must have {wanted}; got {got[0]} on {got[1]}.")
@@ -321,21 +326,37 @@ class Neuron(nn.Module, metaclass=_Definition):
     def _seed(self) -> int:
         seed = getattr(self, "seed", None)
         if seed is None:
-            return int(torch.randint(-(2**63), 2**63 - 1, ()))
+            try:
+                return int(torch.randint(-(2**63), 2**63 - 1, ()))
+            except RuntimeError as error:  # torch.vmap draws one per sample, and none is a number
+                raise ValueError(f"{type(self).__name__}: inside torch.vmap it needs seed=; got None.") from error
         return seed - 2**64 if seed >= 2**63 else seed
 
     def _sliced(self, x: Tensor, clock: tuple[int, int]) -> list[Coefficient]:
         """The coefficients by position, timed ones cut to the steps of this call."""
-        values = self.coefficients()
+        values = self._values()
         if not self.timed:
             return list(values.values())
         for name in self.timed:
-            steps = values[name].shape[0]  # type: ignore[union-attr]
             end = clock[0] + x.shape[0]
-            if end > steps:
-                raise ValueError(f"{type(self).__name__}: made for steps={steps}; asked for step {end}.")
+            self._check_steps(values[name], end)
             values[name] = values[name][clock[0] : end]  # type: ignore[index]
         return list(values.values())
+
+    def _values(self) -> dict[str, Coefficient]:
+        """The coefficients in the order in which they were traced. Errors: ValueError where others are returned."""
+        values, traced = self.coefficients(), vars(self).get("_program")
+        if traced is None or tuple(values) == traced.step.coefficients:
+            return values
+        if values.keys() != set(traced.step.coefficients):
+            now, then = ", ".join(values), ", ".join(traced.step.coefficients)
+            raise ValueError(f"{type(self).__name__}: coefficients() returns {now} where it returned {then} before.")
+        return {name: values[name] for name in traced.step.coefficients}
+
+    def _check_steps(self, timed: Coefficient, end: int) -> None:
+        steps = timed.shape[0]  # type: ignore[union-attr]
+        if end > steps:
+            raise ValueError(f"{type(self).__name__}: made for steps={steps}; asked for step {end}.")
 
     def zero_state(self, x: Tensor) -> State:
         """The state a fresh call on x [T, ...] starts from."""
@@ -345,43 +366,10 @@ class Neuron(nn.Module, metaclass=_Definition):
 
     def parameter(self, value: float, shape: int | tuple[int, ...] | None = None) -> nn.Parameter:
         """A learnable parameter filled with `value`: a scalar, or of the shape given by channels or features."""
-        size = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
-        if any(not isinstance(n, int) or n < 1 for n in size):
-            raise ValueError(f"{type(self).__name__}: channels or features must be positive integers; got {shape}.")
+        size = () if shape is None else tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+        size = tuple(whole(self, "channels or features", n, 1) for n in size)
         return nn.Parameter(torch.full(size, float(value)))
 
     def extra_repr(self) -> str:
         plain = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k != "training"}
         return ", ".join(f"{k}={v}" for k, v in plain.items())
-
-
-class ResetNeuron(Neuron):
-    """A neuron with the options `reset`, `v_reset` and `detach_reset`.
-
-    Math: soft `v = u − θ s`; hard `v = u (1 − s) + v_reset s`; with detach_reset, s carries no gradient here.
-    """
-
-    def __init__(
-        self, threshold: float, reset: str, v_reset: float, detach_reset: bool, surrogate: surrogates.Surrogate
-    ):
-        super().__init__(surrogate)
-        self.threshold = above(self, "threshold", threshold, 0.0)
-        self.reset = one_of(self, "reset", reset, ["soft", "hard"])
-        self.v_reset = above(self, "v_reset", v_reset, float("-inf"))
-        self.detach_reset = bool(detach_reset)
-        if self.reset == "soft" and v_reset != 0.0:
-            raise ValueError(f"{type(self).__name__}: v_reset={v_reset} needs reset='hard'.")
-        if self.v_reset >= self.threshold:
-            raise ValueError(f"{type(self).__name__}: v_reset must be below threshold {threshold}; got {v_reset}.")
-
-    def reset_coefficients(self) -> dict[str, Coefficient]:
-        """The coefficients that `after_spike` takes by name."""
-        hard = {"v_reset": self.v_reset} if self.reset == "hard" and self.v_reset != 0.0 else {}
-        return {"threshold": self.threshold, **hard}
-
-    def after_spike(self, u: Tensor, s: Tensor, threshold: Tensor, v_reset: Tensor | None = None) -> Tensor:
-        """The potential after the reset."""
-        s = s.detach() if self.detach_reset else s
-        if self.reset == "soft":
-            return u - threshold * s
-        return u * (1 - s) if v_reset is None else u * (1 - s) + v_reset * s

@@ -2,7 +2,8 @@
 
 import torch
 
-from rheobase.neurons.base import Neuron, above
+from rheobase.neurons.arguments import above
+from rheobase.neurons.base import Neuron
 from rheobase.surrogate import Rectangle, Surrogate
 
 

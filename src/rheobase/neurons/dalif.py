@@ -4,7 +4,8 @@ from typing import Literal
 
 import torch
 
-from rheobase.neurons.base import Neuron, above, one_of
+from rheobase.neurons.arguments import above, flag, one_of
+from rheobase.neurons.base import Neuron
 from rheobase.surrogate import Rectangle, Surrogate
 
 
@@ -33,6 +34,8 @@ class DALIF(Neuron):
     ):
         super().__init__(surrogate)
         self.threshold = above(self, "threshold", threshold, 0.0)
+        learn_alpha = None if learn_alpha is None else flag(self, "learn_alpha", learn_alpha)
+        learn_beta = None if learn_beta is None else flag(self, "learn_beta", learn_beta)
         self.activation = one_of(self, "activation", activation, ["tanh", "sigmoid"])
         self.alpha = self._fixed("alpha", alpha, learn_alpha)
         self.beta = self._fixed("beta", beta, learn_beta)
@@ -40,7 +43,7 @@ class DALIF(Neuron):
         self.b = None if self.beta is not None else self.parameter(1.0, channels)
         for weight, learn in ((self.a, learn_alpha), (self.b, learn_beta)):
             if weight is not None:
-                weight.requires_grad_(learn is not False)
+                weight.requires_grad_(learn is None or learn)
 
     def _fixed(self, name: str, value: float | None, learn: bool | None) -> float | None:
         if value is None:

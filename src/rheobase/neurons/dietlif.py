@@ -1,18 +1,19 @@
 """DietLIF: learnable leak and threshold."""
 
-from rheobase.neurons.base import Neuron, above
+from rheobase.neurons.arguments import above, flag
+from rheobase.neurons.base import Neuron
 from rheobase.surrogate import Surrogate, Triangle
 
 
 class DietLIF(Neuron):
     """Diet-SNN's neuron: `leak` λ and `threshold` θ learnable, per layer or per channel.
 
-    Math: `u ← λ u + x ; z = u/θ − 1 ; s = 1[z > 0] ; u ← u − θ s`; the surrogate is a function of z, so that
+    Math: `u = λ v + x ; z = u/θ − 1 ; s = 1[z > 0] ; v = u − θ s`; the surrogate is a function of z, so that
     `∂s/∂u = g(z)/θ` and `∂s/∂θ = −g(z) u/θ²`. The reset's spike carries no gradient unless `detach_reset=False`.
     Source: Rathi and Roy 2020.
     """
 
-    states = ("u",)
+    states = ("v",)
 
     def __init__(
         self,
@@ -24,15 +25,15 @@ class DietLIF(Neuron):
         channels: int | None = None,
     ):
         super().__init__(surrogate)
-        self.detach_reset = bool(detach_reset)
+        self.detach_reset = flag(self, "detach_reset", detach_reset)
         self.leak = self.parameter(above(self, "leak", leak, 0.0), channels)
         self.threshold = self.parameter(above(self, "threshold", threshold, 0.0), channels)
 
     def coefficients(self):
         return {"leak": self.leak, "threshold": self.threshold, "inverse": 1 / self.threshold}
 
-    def dynamics(self, x, u, *, leak, threshold, inverse):
-        u = leak * u + x
+    def dynamics(self, x, v, *, leak, threshold, inverse):
+        u = leak * v + x
         z = u * inverse - 1
         self.note(u=u, threshold=threshold, d=z)
         s = self.surrogate(z, strict=True)

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import nn
 
+from rheobase.neurons.arguments import whole
 from rheobase.neurons.base import Neuron
 from rheobase.surrogate import Rectangle, Surrogate
 
@@ -28,15 +29,13 @@ class GLIF(Neuron):
 
     def __init__(self, *, steps: int, channels: int | None = None, surrogate: Surrogate = Rectangle(1.0)):  # noqa: B008
         super().__init__(surrogate)
-        if not isinstance(steps, int) or steps < 1:
-            raise ValueError(f"GLIF: steps must be a positive integer, the number of time steps; got {steps!r}.")
-        self.steps = steps
+        self.steps = whole(self, "steps", steps, 1, ", the number of time steps")
         for name, start in (("tau", 0.25), ("v_th", 0.5), ("v_re", 0.5), ("leak", 0.0625)):
             setattr(self, name, self.parameter(_logit(start), channels))
         for name in ("alpha", "beta", "gamma"):
             setattr(self, name, self.parameter(0.0, channels))
             nn.init.uniform_(getattr(self, name), -0.1, 0.1)
-        self.g = self.parameter(_logit(0.5), (steps,) if channels is None else (steps, channels))
+        self.g = self.parameter(_logit(0.5), (self.steps,) if channels is None else (self.steps, channels))
 
     def coefficients(self):
         names = ("tau", "v_th", "v_re", "leak", "g", "alpha", "beta", "gamma")

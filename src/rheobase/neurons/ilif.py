@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from rheobase.neurons.base import Neuron, above
+from rheobase.neurons.arguments import above, flag
+from rheobase.neurons.base import Neuron
 from rheobase.surrogate import Rectangle, Surrogate
 
 
@@ -34,8 +35,9 @@ class ILIF(Neuron):
         super().__init__(surrogate)
         self.tau = above(self, "tau", tau, 1.0, " step")
         self.threshold = above(self, "threshold", threshold, 0.0)
-        self.gamma_u, self.gamma_i = float(gamma_u), float(gamma_i)
-        self.mpiu, self.ciu = bool(mpiu), bool(ciu)
+        self.gamma_u = above(self, "gamma_u", gamma_u, float("-inf"))
+        self.gamma_i = above(self, "gamma_i", gamma_i, float("-inf"))
+        self.mpiu, self.ciu = flag(self, "mpiu", mpiu), flag(self, "ciu", ciu)
         for name in ("gamma_u", "gamma_i"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{type(self).__name__}: {name} must lie in [0, 1]; got {getattr(self, name)}.")

@@ -4,7 +4,8 @@ from typing import Literal
 
 import torch
 
-from rheobase.neurons.base import ResetNeuron, above
+from rheobase.neurons.arguments import above
+from rheobase.neurons.reset import ResetNeuron
 from rheobase.surrogate import ATan, Surrogate
 
 

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from rheobase.neurons.base import ResetNeuron, above
+from rheobase.neurons.arguments import above, flag
+from rheobase.neurons.reset import ResetNeuron
 from rheobase.surrogate import Rectangle, Surrogate
 
 
@@ -30,7 +31,7 @@ class LIF(ResetNeuron):
     ):
         super().__init__(threshold, reset, v_reset, detach_reset, surrogate)
         self.tau = above(self, "tau", tau, 1.0, " step")
-        self.decay_input = bool(decay_input)
+        self.decay_input = flag(self, "decay_input", decay_input)
 
     def coefficients(self):
         gain = {"gain": 1 / self.tau} if self.decay_input else {}

@@ -9,6 +9,7 @@ import sys
 import types
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 from rheobase.neurons.base import Neuron
 
@@ -30,6 +31,17 @@ def split(spec: str) -> tuple[str, dict[str, float | bool | str]]:
             raise ValueError(f"neuron {spec!r}: options are written name:option=value; got {pair!r}.")
         options[option] = _value(value)
     return first, options
+
+
+def with_options(spec: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The neuron's name, and the options behind it with those given by keyword.
+
+    Errors: ValueError for an option that is given twice.
+    """
+    name, written = split(spec)
+    if twice := written.keys() & options.keys():
+        raise ValueError(f"neuron {spec!r}: {min(twice)} is given again as {options[min(twice)]!r}; leave one out.")
+    return name, {**written, **options}
 
 
 def _value(text: str) -> float | bool | str:

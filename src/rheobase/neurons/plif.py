@@ -5,7 +5,8 @@ from typing import Literal
 
 import torch
 
-from rheobase.neurons.base import ResetNeuron, above, one_of
+from rheobase.neurons.arguments import above, one_of
+from rheobase.neurons.reset import ResetNeuron
 from rheobase.surrogate import ATan, Rectangle, Surrogate
 
 

@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from rheobase.neurons.base import Neuron, above
+from rheobase.neurons.arguments import above, whole
+from rheobase.neurons.base import Neuron
 from rheobase.surrogate import DoubleGaussian, Surrogate, inject, is_smooth
 
 
@@ -38,9 +39,9 @@ class ProbLIF(Neuron):
         self.threshold = above(self, "threshold", threshold, 0.0)
         self.mix, self.dt = above(self, "mix", mix, float("-inf")), above(self, "dt", dt, 0.0)
         self.sigma = 0.0 if sigma == 0 else above(self, "sigma", sigma, 0.0, " (or 0, the deterministic neuron)")
-        if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 2**64):
-            raise ValueError(f"{type(self).__name__}: seed must be None or an integer of 64 bits; got {seed!r}.")
-        self.seed = seed
+        self.seed = None if seed is None else whole(self, "seed", seed, 0, " below 2^64, or None")
+        if self.seed is not None and self.seed >= 2**64:
+            raise ValueError(f"{type(self).__name__}: seed must be below 2^64; got {seed}.")
         self.random = self.sigma > 0
 
     def decay(self):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from rheobase.fuse import operator
-from rheobase.neurons.base import Neuron, one_of
+from rheobase.neurons.arguments import one_of, whole
+from rheobase.neurons.base import Neuron
 from rheobase.surrogate import ATan, Surrogate
 
 
@@ -52,9 +53,7 @@ class PSN(Neuron):
             return None
         if not needed:
             raise ValueError(f"PSN: variant {self.variant!r} takes no {name}; got {value}.")
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"PSN: variant {self.variant!r} needs {name}, a positive integer; got {value!r}.")
-        return value
+        return whole(self, name, value, 1, f" for variant {self.variant!r}")  # type: ignore[arg-type]
 
     def matrix(self, steps: int) -> Tensor:
         """W [steps, steps] as this variant uses it."""
@@ -69,6 +68,7 @@ class PSN(Neuron):
 
     def scan(self, x: Tensor, state=None, *, uniform=None):
         """`(spikes, {})`: all steps at once. Errors: ValueError for a state, or for T other than `steps`."""
+        operator.choose(None, x, "PSN")
         s = self.trace(x, state, uniform=uniform)["s"]
         operator.note_backend("eager")
         return s.to(x.dtype), {}

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import enum
+import inspect
+import numbers
+import types
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from rheobase.fuse.trace import TraceError
+from rheobase.surrogate import Surrogate
 
 MACHINERY = frozenset(vars(nn.Module())) | {"_program", "_key"}
+FUNCTIONS = (type, types.FunctionType, types.BuiltinFunctionType)
+FIXED = (type(None), bool, numbers.Number, str, bytes, enum.Enum, torch.dtype, torch.device, torch.Size, *FUNCTIONS)
 
 
 def settings(neuron: nn.Module) -> tuple | None:
@@ -16,10 +25,22 @@ def settings(neuron: nn.Module) -> tuple | None:
     if neuron._modules:
         return None
     try:
-        hash(found := (type(neuron), tuple(sorted(own.items(), key=lambda item: item[0]))))
+        return type(neuron), _comparable(own)
     except TypeError:
         return None
-    return found
+
+
+def _comparable(value: Any) -> tuple:
+    """A value as a key: equal for equal kinds with equal contents only. Errors: TypeError for what can change."""
+    if isinstance(value, dict):
+        return tuple((name, _comparable(value[name])) for name in sorted(value))
+    if isinstance(value, Surrogate):
+        return type(value), _comparable(vars(value))
+    if isinstance(value, tuple):
+        return tuple, tuple(map(_comparable, value))
+    if not isinstance(value, FIXED):
+        raise TypeError(f"{type(value).__name__} can change")
+    return type(value), value if isinstance(value, FUNCTIONS) else repr(value)  # repr tells True from 1, −0.0 from 0.0
 
 
 class _Undecided:
@@ -35,7 +56,8 @@ class _Undecided:
 
 
 def stand_in(neuron: nn.Module) -> nn.Module:
-    """The neuron as a step sees it while it is traced: `training` and the values of its tensors cannot be read.
+    """The neuron as a step sees it while it is traced: neither `training` nor the values of tensors nor the contents of
+    lists, dicts and other objects that change can be read, in the neuron, its surrogate or its submodules.
 
     Python would take them as they are now, and the kernel would keep them when training or an optimizer changes them.
     """
@@ -43,8 +65,67 @@ def stand_in(neuron: nn.Module) -> nn.Module:
     vars(twin).update(_without_values(vars(neuron)), training=_Undecided(type(neuron).__name__))
     for tensors in ("_parameters", "_buffers"):
         vars(twin)[tensors] = _without_values(vars(neuron)[tensors])
+    vars(twin)["_modules"] = {name: inner and stand_in(inner) for name, inner in neuron._modules.items()}
     return twin
 
 
 def _without_values(given: dict) -> dict:
-    return {name: torch.empty_like(v, device="meta") if isinstance(v, Tensor) else v for name, v in given.items()}
+    return {name: _hidden(name, value) for name, value in given.items()}
+
+
+def _hidden(name: str, value: Any) -> Any:
+    """What a step sees of an attribute while it is traced: nothing of what may be another at the next call."""
+    if isinstance(value, Tensor):
+        return torch.empty_like(value, device="meta")
+    if isinstance(value, Surrogate):
+        twin = object.__new__(type(value))
+        vars(twin).update(_without_values(vars(value)))
+        return twin
+    fixed = name in MACHINERY or isinstance(value, (*FIXED, tuple))
+    return value if fixed else _Changeable(name, value)
+
+
+class _Changeable:
+    """Stands for an attribute whose contents can change: a kernel would keep what they are while it is made."""
+
+    def __init__(self, name: str, value: Any):
+        vars(self).update(_name=name, _kind=type(value).__name__)
+
+    def _refuse(self, *_: Any) -> Any:
+        raise TraceError(
+            f"dynamics reads self.{self._name}, a {self._kind}, whose contents may change behind the kernel; keep "
+            "numbers as attributes of their own (a tuple for several), or return them from coefficients()."
+        )
+
+    __getattr__ = __getitem__ = __iter__ = __len__ = __call__ = __bool__ = __float__ = __contains__ = _refuse
+
+
+def changed(neuron: nn.Module, name: str, value: Any) -> dict[str, Any]:
+    """What becomes of a finished neuron's settings where `name` is set to `value`: what its constructor makes of it.
+
+    A neuron whose attributes are not what its constructor was given takes the value as it is.
+    Errors: those of the constructor; AttributeError for what only says how parameters start.
+    """
+    kind = type(neuron)
+    known = inspect.signature(kind).parameters
+    own = {argument: vars(neuron)[argument] for argument in known if argument in vars(neuron)}
+    if name not in known or isinstance(value, (Tensor, nn.Module)):
+        return {name: value}
+    try:
+        before = _made(kind, own)
+    except Exception:  # whatever a user's own constructor raises
+        return {name: value}
+    if any(vars(before).get(argument) != kept for argument, kept in own.items()):
+        return {name: value}
+    after = _made(kind, {**own, name: value})
+    pairs = zip(before.parameters(), after.parameters(), strict=False)
+    if name not in own or any(not torch.equal(was, now) for was, now in pairs):
+        made = f"{kind.__name__}({name}={value!r})"
+        raise AttributeError(f"{kind.__name__}: {name} says how parameters start; make a new neuron, {made}.")
+    return {k: v for k, v in vars(after).items() if k not in MACHINERY and (k == name or v != vars(before).get(k))}
+
+
+def _made(kind: type[nn.Module], arguments: dict[str, Any]) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return kind(**arguments)

@@ -24,6 +24,8 @@ def truncated(neuron: Neuron, gradient_steps: int) -> Neuron:
         truncated backpropagation that detaches every k steps (`rb.Recurrent(truncate=k)`): there a spike reaches back
         as far as the last cut, here every spike reaches back k steps. In recurrent layers what comes from the layer's
         own spikes counts as state.
+    The state that `scan` and `step` return is detached: where a sequence is cut into calls, a spike reaches back k − 1
+    steps or to the beginning of its call. The graph of `trace` is that of the neuron that is not truncated.
     Of a truncated neuron: the shorter of both.
     Errors: ValueError for fewer than one step; TypeError for a neuron without a single step (PSN).
     Source: CLIF (arXiv 2402.04663), figure 2. It takes k (T − k) more steps forward; kernels run them as usual.
@@ -57,7 +59,8 @@ class _Truncated(Neuron):
             return super(_Truncated, self)._run(part, at, drawn, True)
 
         if not self._cuts(x):
-            return super()._run(x, state, uniform, final)
+            spikes, last = super()._run(x, state, uniform, final)
+            return spikes, _detached(last)
         return windows(run, x, dict(state or self.zero_state(x)), uniform, self._gradient_steps)
 
     def recur(self, x: Tensor, weight: Tensor, state: Any = None, *, uniform: Any = None, delays: Any = None):
@@ -65,7 +68,8 @@ class _Truncated(Neuron):
             return super(_Truncated, self).recur(part, weight, at, uniform=drawn, delays=delays)
 
         if not self._cuts(x):
-            return super().recur(x, weight, state, uniform=uniform, delays=delays)
+            spikes, last = super().recur(x, weight, state, uniform=uniform, delays=delays)
+            return spikes, _detached(last)
         history = () if delays is None else (1 + int(delays.max()),)
         fresh = {**self.zero_state(x), "spikes": x.new_zeros((*history, *x.shape[1:]))}
         return windows(run, x, dict(state or fresh), uniform, self._gradient_steps)
@@ -73,8 +77,20 @@ class _Truncated(Neuron):
     def _cuts(self, x: Tensor) -> bool:
         return torch.is_grad_enabled() and isinstance(x, Tensor) and x.dim() > 0 and len(x) > self._gradient_steps
 
+    def __reduce__(self):
+        """For copies and pickles, which look classes up by name: this one is made when it is needed."""
+        return _empty, (type(self).__mro__[2],), self.__getstate__()
+
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, gradient_steps={self._gradient_steps}"
+
+
+def _empty(kind: type[Neuron]) -> Neuron:
+    return object.__new__(_kind(kind))
+
+
+def _detached(state: State) -> State:
+    return {name: value.detach() for name, value in state.items()}
 
 
 def windows(run: Run, x: Tensor, state: State, uniform: Tensor | None, k: int) -> tuple[Tensor, State]:
@@ -93,4 +109,4 @@ def windows(run: Run, x: Tensor, state: State, uniform: Tensor | None, k: int) -
         if start + k < len(steps):
             with torch.no_grad():
                 state = part(start, start + 1, state)[1]
-    return torch.cat(rows), last
+    return torch.cat(rows), _detached(last)

@@ -69,8 +69,13 @@ def tet(
 
     Math: `(1 − λ) · mean_t CE(o[t], y) + λ · MSE(o, Y)`, λ = `weight`, Y = 1 everywhere or the one-hot label; the means
     are over the valid steps of each sample.
+    Errors: ValueError for a weight outside [0, 1] and for another target.
     Source: Deng et al. 2022, with the constants of CLIF's and ILIF's public code.
     """
+    if not 0 <= weight <= 1:
+        raise ValueError(f"tet: weight must lie in [0, 1]; got {weight}.")
+    if target not in ("ones", "onehot"):
+        raise unknown("target of tet", str(target), ["ones", "onehot"])
     steps, batch, classes = readout.shape
     wanted = readout.new_ones(1, 1) if target == "ones" else _soft(labels, classes, readout.dtype)
     squares = ((readout if lengths is None else _cut(readout, lengths)) - wanted).square().mean(-1)
@@ -138,4 +143,6 @@ def objective(name: str, options: Mapping[str, Any] | None = None) -> Objective:
     for option in options or {}:
         if option not in known:
             raise unknown(f"option of loss {name}", option, known)
-    return replace(found, loss=functools.partial(found.loss, **(options or {})))
+    made = replace(found, loss=functools.partial(found.loss, **(options or {})))
+    made.loss(torch.zeros(1, 1, 2), torch.zeros(1, dtype=torch.long))  # so that wrong values fail here, before training
+    return made
