@@ -55,7 +55,9 @@ def test_workers_change_nothing(folder, workers):
     augment, order = data.augmentation("imagenet", found, seed=2), torch.randperm(13)
     options = {"augment": augment, "epoch": 1, "start": 1}
     here = list(data.batches(found.train, found.encoding, 4, order, **options))
+    noise = torch.get_rng_state()
     there = list(data.batches(found.train, found.encoding, 4, order, workers=workers, **options))
+    assert torch.equal(torch.get_rng_state(), noise), "the workers took from the noise of the network"
     assert len(here) == 3 and all(torch.equal(one.x, other.x) for one, other in zip(here, there, strict=True))
     other_epoch = next(data.batches(found.train, found.encoding, 4, order, augment=augment, epoch=2, start=1))
     assert not torch.equal(other_epoch.x, here[0].x)
