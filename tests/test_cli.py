@@ -87,6 +87,30 @@ def test_compare_is_on_equal_terms_and_prints_mean_and_spread(here, capsys):
     assert status == 1 and "other settings" in err
 
 
+def test_compare_goes_on_with_a_run_of_the_same_settings_alone(here, capsys, monkeypatch):
+    from rheobase.training import checkpoint, loop
+
+    arguments = ["compare", "--neurons", "lif", "--seeds", "0", "--out", "c", "--hidden", "8", "--batch", "400"]
+    whole, close_epoch = checkpoint.write_atomically, loop.Run.close_epoch
+
+    def full(path, content):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raise OSError("disk full")
+
+    def stopped(run, reporter):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "write_atomically", full)
+    assert run(capsys, *arguments, "--epochs", "3")[0] == 1 and (here / "c/lif-seed0").is_dir()
+    monkeypatch.setattr(checkpoint, "write_atomically", whole)
+    monkeypatch.setattr(loop.Run, "close_epoch", stopped)
+    assert run(capsys, *arguments, "--epochs", "3")[0] == 130, "a run without a checkpoint does not start again"
+    monkeypatch.setattr(loop.Run, "close_epoch", close_epoch)
+    status, _, err = run(capsys, *arguments, "--epochs", "1")
+    assert status == 1 and "other settings (there and here: epochs 3 and 1)" in err
+    assert run(capsys, *arguments, "--epochs", "3")[0] == 0
+
+
 def test_equal_terms_means_the_same_weights_and_readout():
     import torch
 

@@ -26,6 +26,7 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in POSITIVE_OR_NONE:
             self._require(name, getattr(self, name) is None or getattr(self, name) > 0, "above 0, or none")
+        object.__setattr__(self, "hidden", tuple(self.hidden))  # JSON makes a list of it
         for name in NOT_NEGATIVE:
             self._require(name, getattr(self, name) >= 0, "0 or above")
         self._require("hidden", bool(self.hidden) and min(self.hidden) > 0, "one or more positive numbers")
@@ -59,8 +60,14 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Config:
-        """The config that `as_dict` came from, also after JSON has made lists of tuples."""
-        return Config().but(**{**values, "hidden": tuple(values["hidden"])})
+        """The config that `as_dict` came from, also after JSON has made lists of tuples.
+
+        Fields that younger versions have added get their defaults. Errors: ValueError for one without those that say
+        what was trained.
+        """
+        if missing := [name for name in TOLD if name not in values]:
+            raise ValueError(f"config: {', '.join(missing)} missing: this is not the config of a run.")
+        return Config().but(**values)
 
     def group(self, kind: type) -> Any:
         """The fields of one group of settings, as that group."""

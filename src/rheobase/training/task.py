@@ -164,7 +164,7 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
     trained, weights = read_weights(path)
     config = Config.from_dict(trained)
     if told is not None and told != config:
-        raise ValueError(f"{source} tells of another run than its weights, {path}: {_differences(told, config)}.")
+        raise ValueError(f"{source} tells of another run than its weights, {path}: {differences(told, config)}.")
     task = prepare(change(config))
     if task.config.exchange is not None:
         exchange(task)
@@ -192,7 +192,7 @@ def _finished(path: Path) -> dict[str, Any]:
     return found
 
 
-def _differences(told: Config, trained: Config) -> str:
+def differences(told: Config, trained: Config) -> str:
     """What two configs say differently."""
     theirs = trained.as_dict()
     found = [f"{name} {mine} and {theirs[name]}" for name, mine in told.as_dict().items() if mine != theirs[name]]
