@@ -38,7 +38,7 @@ def compare(
     for spec, changed in configs.items():
         records = []
         for seed in seeds:
-            place = folder / f"{spec.replace(':', '-')}-seed{seed}"
+            place = folder / f"{slug(spec)}-seed{seed}"
             records.append(_run(changed.but(seed=seed), place, command, console))
         rows.append(Row(spec, tuple(records)))
     return rows
