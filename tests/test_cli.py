@@ -139,6 +139,8 @@ def test_equal_terms_means_the_same_weights_and_readout():
         (["eval", "nothing.json"], "nothing.json"),
         (["compare", "--seeds", "a"], "whole numbers"),
         (["data", "lst"], "Did you mean 'list'"),
+        (["train", "smnist", "--resume", "nowhere"], "the recipe smnist cannot change it"),
+        (["train", "--previous"], "of which run? Give its folder: --resume FOLDER"),
         (["data", "get", "mnits"], "Did you mean 'mnist'"),
         (["data", "get", "hd"], "cannot be downloaded"),
     ],
