@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,31 @@ def test_what_is_no_run_is_named(tmp_path):
 
 def test_neurons_that_learn_something_else_cannot_be_exchanged(tmp_path):
     train(config().but(neuron="probplif", neuron_options={}), tmp_path / "run")
+def test_models_and_configs_that_no_run_wrote_are_refused_by_name(tmp_path):
+    model = rb.models.create("recurrent", "lif", in_channels=8, num_classes=10, hidden=(8,))
+    rb.models.save(model, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors is a model without data: .*rb\.models\.load reads it"):
+        restore_task(tmp_path / "model.safetensors")
+    (tmp_path / "w").touch()
+    for values, words in (({"epochs": 1}, "data, model, neuron, hidden, seed missing"), ({"seed": -1}, "seed must be")):
+        whole = values if "epochs" in values else {**config().as_dict(), **values}
+        record.write(tmp_path / "record.json", {"config": whole, "weights": "w"})
+        with pytest.raises(ValueError, match=rf"record\.json: config: {words}"):
+            restore_task(tmp_path)
+
+
+def test_a_set_without_one_of_its_parts_is_refused_before_training(tmp_path, monkeypatch):
+    digits = data.load("digits")
+    nobody = digits.test[torch.arange(0)]
+    for part, words in (("test", "digits has no test samples"), ("train", "digits has no training samples")):
+        monkeypatch.setattr(data, "load", lambda *_, part=part: replace(digits, **{part: nobody}))
+        with pytest.raises(ValueError, match=words):
+            train(config(), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"of 10 samples leaves none\. Give a smaller one"):
+        data.hold_out_fraction(digits.test[torch.arange(10)], 0.99)
+    assert not (tmp_path / "run").exists()
+
+
     with pytest.raises(
         ValueError, match=r"neuron\.tau has no place\. probplif, trained, and lif, do not learn the same"
     ):

@@ -109,7 +109,7 @@ def hold_out_fraction(samples: Samples, fraction: float, seed: int = 0) -> tuple
     """Split `samples` into (rest, held out), taking the same fraction of every class.
 
     The choice depends on `seed` alone, so that runs which differ in weights and order share their validation set.
-    Errors: fraction outside (0, 1), or one so small that nothing would be held out.
+    Errors: fraction outside (0, 1), or one so small or large that one side would be empty.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"validation fraction must lie between 0 and 1; got {fraction}. Give for example 0.1.")
@@ -121,6 +121,8 @@ def hold_out_fraction(samples: Samples, fraction: float, seed: int = 0) -> tuple
         held[members[order[: round(fraction * len(members))]]] = True
     if not held.any():
         raise ValueError(f"validation fraction {fraction} of {len(samples)} samples holds out none. Give a larger one.")
+    if held.all():
+        raise ValueError(f"validation fraction {fraction} of {len(samples)} samples leaves none. Give a smaller one.")
     return samples[~held], samples[held]
 
 

@@ -80,12 +80,7 @@ class Task:
 def prepare(config: Config, device: torch.device | None = None) -> Task:
     """Load the data, split it, and build the model with the weights of the config's seed."""
     found = data.load(config.data, None, **config.data_options)
-    if config.validation_speaker is not None:
-        train, validation = data.hold_out_group(found.train, config.validation_speaker)
-    elif config.validation_by_group:
-        train, validation = data.hold_out_group_fraction(found.train, config.validation_fraction)
-    else:
-        train, validation = data.hold_out_fraction(found.train, config.validation_fraction)
+    train, validation = _split(found, config)
     train, augment = _augmented(train, found, config)
     encode = data.encoding(config.encoding, config.steps) if config.encoding else found.encoding
     x = next(data.batches(train[torch.arange(1)], encode, 1)).sequence()
@@ -114,6 +109,18 @@ def exchange(task: Task) -> None:
             if any(True for one in (module, new) for _ in one.parameters()):
                 raise ValueError(f"exchange: {config.neuron} or {config.exchange} has parameters of its own.")
             task.model.set_submodule(name, new)
+
+
+def _split(found: DataSet, config: Config) -> tuple[Samples, Samples]:
+    """Training and validation samples. Errors: ValueError where a part is empty, before anything is trained."""
+    for part, samples in (("training", found.train), ("test", found.test)):
+        if not len(samples):
+            raise ValueError(f"{config.data} has no {part} samples, and a run needs them. Complete the data set.")
+    if config.validation_speaker is not None:
+        return data.hold_out_group(found.train, config.validation_speaker)
+    if config.validation_by_group:
+        return data.hold_out_group_fraction(found.train, config.validation_fraction)
+    return data.hold_out_fraction(found.train, config.validation_fraction)
 
 
 def _augmented(train: Samples, found: DataSet, config: Config) -> tuple[Samples, Augmentation | None]:
