@@ -12,6 +12,8 @@ import pytest
 import safetensors.torch
 import torch
 
+import rheobase as rb
+from rheobase import data
 from rheobase.training import Interrupted, checkpoint, record, restore_task, train
 
 pytest.importorskip("sklearn")
@@ -169,8 +171,6 @@ def test_what_is_no_run_is_named(tmp_path):
         restore_task(tmp_path / "run")
 
 
-def test_neurons_that_learn_something_else_cannot_be_exchanged(tmp_path):
-    train(config().but(neuron="probplif", neuron_options={}), tmp_path / "run")
 def test_models_and_configs_that_no_run_wrote_are_refused_by_name(tmp_path):
     model = rb.models.create("recurrent", "lif", in_channels=8, num_classes=10, hidden=(8,))
     rb.models.save(model, tmp_path / "model.safetensors")
@@ -196,6 +196,8 @@ def test_a_set_without_one_of_its_parts_is_refused_before_training(tmp_path, mon
     assert not (tmp_path / "run").exists()
 
 
+def test_neurons_that_learn_something_else_cannot_be_exchanged(tmp_path):
+    train(config().but(neuron="probplif", neuron_options={}), tmp_path / "run")
     with pytest.raises(
         ValueError, match=r"neuron\.tau has no place\. probplif, trained, and lif, do not learn the same"
     ):

@@ -17,7 +17,7 @@ from rheobase import data, models
 from rheobase.data import Augmentation, Batch, DataSet, Samples
 from rheobase.data.encodings import Encoding
 from rheobase.data.recordings import Recordings
-from rheobase.models.saved import fill
+from rheobase.models import saved
 from rheobase.neurons import Neuron
 from rheobase.neurons.named import warn_of_changes
 from rheobase.training import record
@@ -166,17 +166,17 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
     path, told = source / RECORD if source.is_dir() else source, None
     if path.suffix == ".json":
         found = _finished(path)
-        path, told = path.parent / found["weights"], Config.from_dict(found["config"])
+        path, told = path.parent / found["weights"], _config(found["config"], path)
         warn_of_changes(told.neuron, found, source)
     trained, weights = read_weights(path)
-    config = Config.from_dict(trained)
+    config = _config(trained, path)
     if told is not None and told != config:
         raise ValueError(f"{source} tells of another run than its weights, {path}: {differences(told, config)}.")
     task = prepare(change(config))
     if task.config.exchange is not None:
         exchange(task)
     try:
-        fill(task.model, weights, path)
+        saved.fill(task.model, weights, path)
     except ValueError as error:
         if task.config.neuron == config.neuron:
             raise
@@ -185,6 +185,14 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
             f"{error} {neurons}, do not learn the same values, so that they cannot be exchanged."
         ) from None
     return task
+
+
+def _config(values: dict[str, Any], path: Path) -> Config:
+    """The config in a file. Errors: ValueError naming the file and what is wrong with it."""
+    try:
+        return Config.from_dict(values)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _finished(path: Path) -> dict[str, Any]:
@@ -217,6 +225,8 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is truncated or corrupt ({error}).") from error
+    if metadata.get("format") == saved.FORMAT:
+        raise ValueError(f"{path} is a model without data: rb.models.save wrote it, rb.models.load reads it.")
     if "config" not in metadata:
         raise ValueError(f"{path} has no config in its metadata: it was not written by rheobase train.")
     return json.loads(metadata["config"]), weights
