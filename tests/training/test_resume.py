@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -102,6 +103,54 @@ def test_a_damaged_checkpoint_is_refused_and_the_previous_one_serves_when_asked(
         train(None, tmp_path / "run", resume=True)
     train(None, tmp_path / "run", resume=True, previous=True)
     assert outcome(tmp_path / "run") == uninterrupted
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A run over random images in files, two classes, and their folder."""
+    image = pytest.importorskip("PIL.Image")
+    draws = np.random.default_rng(0)
+    for part, count in (("train", 16), ("test", 4)):
+        for name in ("cat", "dog"):
+            (tmp_path / f"own/{part}/{name}").mkdir(parents=True)
+            for number in range(count):
+                picture = image.fromarray(draws.integers(0, 256, (8, 8, 3), np.uint8))
+                picture.save(tmp_path / f"own/{part}/{name}/{number:02d}.png")
+    options = {"path": str(tmp_path / "own"), "size": 8}
+    run = config().but(data="image-folder", data_options=options, encoding=None, steps=None, epochs=2, batch=8)
+    return run, tmp_path / "own"
+
+
+def test_neither_workers_nor_going_on_change_the_noise(tmp_path, pictures, monkeypatch):
+    run, _ = pictures
+    train(run, tmp_path / "alone")
+    arm(monkeypatch.setattr, "SIGINT", 2, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(Interrupted):
+        train(run.but(workers=2), tmp_path / "run")
+    monkeypatch.undo()
+    train(None, tmp_path / "run", resume=True)
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_run_does_not_go_on_with_other_data(tmp_path, pictures, count):
+    run, folder = pictures
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, tmp_path / "run", after_epoch=stop)
+    moved = folder / "train/cat/07.png"
+    (folder / "train/cat/new.png").write_bytes(moved.read_bytes())
+    if count == 1:  # as many as before: one went, one came
+        moved.rename(folder / "07.png")
+    with pytest.raises(ValueError, match=r"split\.json: the train samples are no longer those .*Put the data back"):
+        train(None, tmp_path / "run", resume=True)
+    (folder / "train/cat/new.png").unlink()
+    if count == 1:
+        (folder / "07.png").rename(moved)
+    train(None, tmp_path / "run", resume=True)
 
 
 STATE = {"weights": torch.arange(5.0), "epoch": 3}

@@ -60,11 +60,13 @@ def train(
     run = Run(prepare(config, device), folder, group, command)
     if not group.first:  # what processes draw differs; the first draws what one by itself would
         torch.manual_seed(config.seed + (group.rank << 32))
+    parts = {name: getattr(run.task, name) for name in ("train", "validation", "test")}
     if state is None:
+        if group.first:  # before the first checkpoint: where there is one, its split is known
+            data.save_split(folder / SPLIT, **parts)
         run.save()
-        if group.first:
-            data.save_split(folder / SPLIT, validation=run.task.validation)
     else:
+        data.check_split(folder / SPLIT, **parts)
         run.restore(state)
     run.log = Log(folder if group.first else None, run.step, tensorboard)
     try:
