@@ -251,3 +251,13 @@ def test_neurons_that_learn_something_else_cannot_be_exchanged(tmp_path):
         ValueError, match=r"neuron\.tau has no place\. probplif, trained, and lif, do not learn the same"
     ):
         restore_task(tmp_path / "run", lambda old: old.with_neuron("lif"))
+def test_a_changed_bit_of_the_weights_is_noticed(tmp_path):
+    train(config(), tmp_path / "run")
+    path = tmp_path / "run/weights.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-5] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match=r"weights\.safetensors is corrupt: its weights do not have the checksum"):
+        restore_task(tmp_path / "run")
+
+

@@ -229,4 +229,6 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(f"{path} is a model without data: rb.models.save wrote it, rb.models.load reads it.")
     if "config" not in metadata:
         raise ValueError(f"{path} has no config in its metadata: it was not written by rheobase train.")
+    if metadata.get("sha256", found := saved.checksum(weights)) != found:  # older ones have none
+        raise ValueError(f"{path} is corrupt: its weights do not have the checksum in its metadata.")
     return json.loads(metadata["config"]), weights
