@@ -15,6 +15,7 @@ import torch
 
 import rheobase as rb
 from rheobase import data
+from rheobase.fuse import operator
 from rheobase.training import Interrupted, checkpoint, record, restore_task, train
 
 pytest.importorskip("sklearn")
@@ -105,6 +106,31 @@ def test_a_damaged_checkpoint_is_refused_and_the_previous_one_serves_when_asked(
     assert outcome(tmp_path / "run") == uninterrupted
 
 
+def test_a_damaged_checkpoint_never_takes_the_place_of_the_one_before(tmp_path, monkeypatch):
+    def stop(row):
+        raise KeyboardInterrupt
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), tmp_path / "run", after_epoch=stop)
+    (tmp_path / "run/checkpoint.pt").write_bytes(b"damaged")
+    log = (tmp_path / "run/log.jsonl").read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"disk full while writing .*log\.jsonl"):
+        train(None, tmp_path / "run", resume=True, previous=True)
+    monkeypatch.undo()
+    assert (tmp_path / "run/log.jsonl").read_bytes() == log, "the log is gone"
+    assert checkpoint.load(tmp_path / "run")["progress"]["epoch"] == 0
+
+
+def test_a_finished_run_goes_on_to_the_same_record(tmp_path):
+    found = train(config(), tmp_path / "run")
+    operator._last.set(None)  # as in a new process
+    assert train(None, tmp_path / "run", resume=True) == found
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """A run over random images in files, two classes, and their folder."""
@@ -181,6 +207,16 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.writing"))
 
 
+def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def too_large(file):
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", too_large)
+    with pytest.raises(OSError, match=r"File too large while writing .*checkpoint\.pt; what was there before is unch"):
+        checkpoint.save(tmp_path, STATE)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_previous_checkpoint_is_the_one_before(tmp_path):
     for epoch in range(3):
         checkpoint.save(tmp_path, {**STATE, "epoch": epoch})
@@ -220,6 +256,16 @@ def test_what_is_no_run_is_named(tmp_path):
         restore_task(tmp_path / "run")
 
 
+def test_a_changed_bit_of_the_weights_is_noticed(tmp_path):
+    train(config(), tmp_path / "run")
+    path = tmp_path / "run/weights.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-5] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match=r"weights\.safetensors is corrupt: its weights do not have the checksum"):
+        restore_task(tmp_path / "run")
+
+
 def test_models_and_configs_that_no_run_wrote_are_refused_by_name(tmp_path):
     model = rb.models.create("recurrent", "lif", in_channels=8, num_classes=10, hidden=(8,))
     rb.models.save(model, tmp_path / "model.safetensors")
@@ -251,13 +297,3 @@ def test_neurons_that_learn_something_else_cannot_be_exchanged(tmp_path):
         ValueError, match=r"neuron\.tau has no place\. probplif, trained, and lif, do not learn the same"
     ):
         restore_task(tmp_path / "run", lambda old: old.with_neuron("lif"))
-def test_a_changed_bit_of_the_weights_is_noticed(tmp_path):
-    train(config(), tmp_path / "run")
-    path = tmp_path / "run/weights.safetensors"
-    raw = bytearray(path.read_bytes())
-    raw[-5] ^= 1
-    path.write_bytes(raw)
-    with pytest.raises(ValueError, match=r"weights\.safetensors is corrupt: its weights do not have the checksum"):
-        restore_task(tmp_path / "run")
-
-

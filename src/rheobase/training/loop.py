@@ -68,6 +68,8 @@ def train(
     else:
         data.check_split(folder / SPLIT, **parts)
         run.restore(state)
+        if previous and group.first:
+            checkpoint.step_back(folder)
     run.log = Log(folder if group.first else None, run.step, tensorboard)
     try:
         with _repeatable(), _others_stay(run):

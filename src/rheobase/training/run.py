@@ -190,9 +190,9 @@ class Run:
         if not self.progress.best_weights:
             raise Diverged(f"No epoch had a finite validation loss; there are no weights to keep. See {self.folder}.")
         self.task.model.load_state_dict(self.progress.best_weights)
-        complete = {**self.record(), "weights": WEIGHTS}
+        score = {"test": vars(evaluate(self.task, self.task.test, self.group))} if test else {}
+        complete = {**self.record(), "weights": WEIGHTS, **score}
         if test:
-            complete["test"] = vars(evaluate(self.task, self.task.test, self.group))
             self.log.write("test", self.step, complete["test"])
         if self.group.first:
             kept, config = self.progress.best_weights, json.dumps(self.config.as_dict())
