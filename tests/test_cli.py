@@ -87,6 +87,30 @@ def test_compare_is_on_equal_terms_and_prints_mean_and_spread(here, capsys):
     assert status == 1 and "other settings" in err
 
 
+def test_compare_goes_on_with_a_run_of_the_same_settings_alone(here, capsys, monkeypatch):
+    from rheobase.training import checkpoint, loop
+
+    arguments = ["compare", "--neurons", "lif", "--seeds", "0", "--out", "c", "--hidden", "8", "--batch", "400"]
+    whole, close_epoch = checkpoint.write_atomically, loop.Run.close_epoch
+
+    def full(path, content):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raise OSError("disk full")
+
+    def stopped(run, reporter):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "write_atomically", full)
+    assert run(capsys, *arguments, "--epochs", "3")[0] == 1 and (here / "c/lif-seed0").is_dir()
+    monkeypatch.setattr(checkpoint, "write_atomically", whole)
+    monkeypatch.setattr(loop.Run, "close_epoch", stopped)
+    assert run(capsys, *arguments, "--epochs", "3")[0] == 130, "a run without a checkpoint does not start again"
+    monkeypatch.setattr(loop.Run, "close_epoch", close_epoch)
+    status, _, err = run(capsys, *arguments, "--epochs", "1")
+    assert status == 1 and "other settings (there and here: epochs 3 and 1)" in err
+    assert run(capsys, *arguments, "--epochs", "3")[0] == 0
+
+
 def test_equal_terms_means_the_same_weights_and_readout():
     import torch
 
@@ -111,7 +135,12 @@ def test_equal_terms_means_the_same_weights_and_readout():
         (["train", "--loss", "evry_step"], "Did you mean 'every_step'"),
         (["train", "--epochs", "0"], "must be above 0; got 0"),
         (["train", "smnist"], "rheobase data get mnist"),
+        (["train", "--clip", "inf"], "clip must be finite, because a record is JSON; got inf. Write none for no limit"),
+        (["train", "--neuron", "lif:tau=inf"], "neuron_options tau must be finite"),
+        (["train", "--seed", "99999999999999999999"], "seed must be 0 or above, and below 4294967296"),
         (["train", "--resume", "nowhere"], "nothing to resume"),
+        (["train", "smnist", "--resume", "nowhere"], "the recipe smnist cannot change it"),
+        (["train", "--previous"], "of which run? Give its folder: --resume FOLDER"),
         (["eval", "nothing.json"], "nothing.json"),
         (["compare", "--seeds", "a"], "whole numbers"),
         (["data", "lst"], "Did you mean 'list'"),

@@ -4,11 +4,14 @@ import errno
 import os
 from pathlib import Path
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # no room on the disk, or none left of the user's share
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at any moment either the old or the new content is there, also after a power cut.
 
-    Errors: OSError saying that the disk is full; the old file then stays, and nothing else is left.
+    Errors: OSError naming the file and what is wrong (disk full, no right to write); the old file then stays, and
+    nothing else is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".writing")
@@ -20,9 +23,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        if error.errno != errno.ENOSPC:
-            raise
-        raise OSError(errno.ENOSPC, f"disk full while writing {path}; what was there before is unchanged") from error
+        what = "disk full" if error.errno in FULL else error.strerror
+        raise OSError(error.errno, f"{what} while writing {path}; what was there before is unchanged") from error
     _sync_folder(path.parent)
 
 

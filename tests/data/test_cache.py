@@ -81,6 +81,13 @@ def test_a_full_disk_says_what_to_do_and_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    left = tmp_path / "x.frames.123456.writing"
+    left.write_bytes(b"half")
+    get(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.frames"]
+
+
 def test_a_source_that_changes_changes_the_key(tmp_path):
     path = tmp_path / "source"
     path.write_bytes(b"one")

@@ -11,8 +11,9 @@ import rheobase.data as data
 from rheobase.data import nmnist
 from rheobase.data.aedat import read_aedat2, read_aedat3
 from rheobase.data.cifar import TEN
+from rheobase.data.cifar10_dvs import load_cifar10_dvs
 from rheobase.data.frames import Framing, PixelEvents
-from rheobase.data.gesture import read_labels
+from rheobase.data.gesture import load_gesture, read_labels
 from rheobase.data.split import part_of
 
 
@@ -133,6 +134,9 @@ def test_wrong_options_and_events_say_so():
         Framing()(columns(events(side=128)), 34)
     with pytest.raises(ValueError, match="no events"):
         Framing()(columns(events(0)), 34)
+    for wrong in ({"steps": 2.5}, {"size": 0}):
+        with pytest.raises(ValueError, match=rf"frames: {next(iter(wrong))} must be a whole number, 1 or more; got"):
+            Framing.chosen(wrong)
 
 
 def write_nmnist(root, count: int = 3):
@@ -208,6 +212,20 @@ def test_gesture_splits_by_subject(tmp_path):
     assert len(held) == len(rest) == 2 and not set(rest.groups.tolist()) & set(held.groups.tolist())
     with pytest.raises(ValueError, match="no groups"):
         data.hold_out_group_fraction(data.Samples(torch.zeros(4), torch.zeros(4)), 0.1)
+
+
+def test_files_that_are_not_of_the_set_are_named(tmp_path):
+    write_nmnist(tmp_path)
+    for name in ("N-MNIST/Train/7/copy.bin", "cifar10-dvs/cat/cifar10_cat_1000.aedat", "DvsGesture/user30_led.aedat"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for load, folder, file in (
+        (nmnist.load_nmnist, "N-MNIST", r"copy\.bin"),
+        (load_cifar10_dvs, "cifar10-dvs", r"cifar10_cat_1000\.aedat"),
+        (load_gesture, "DvsGesture", r"user30_led\.aedat"),
+    ):
+        with pytest.raises(ValueError, match=rf"{file} is no file of this set, by its name\. Move it away"):
+            load(tmp_path / folder, partial=True)
 
 
 def test_gesture_tables_are_checked(tmp_path):

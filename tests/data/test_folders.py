@@ -40,6 +40,14 @@ def test_a_folder_is_read_when_a_batch_needs_it(folder):
     assert isinstance(held.values, ImageFiles) and not set(held.values.names) & set(rest.values.names)
 
 
+def test_what_is_hidden_is_no_class_and_no_image(folder):
+    write_image(folder / "train/.ipynb_checkpoints/0-checkpoint.jpg")
+    (folder / "train/cat/._0.jpg").write_bytes(b"what macOS leaves on foreign disks")
+    found = data.load("image-folder", path=folder, size=32)
+    assert found.class_names == ("cat", "dog") and found.train.labels.tolist() == [0] * 6 + [1] * 7
+    assert not any(b"/." in name for name in found.train.values.names)
+
+
 def test_evaluation_keeps_the_centre(folder):
     found = data.load("image-folder", path=folder, size=32)
     image = Image.open(folder / "test/cat/0.jpg").convert("RGB")
@@ -55,7 +63,9 @@ def test_workers_change_nothing(folder, workers):
     augment, order = data.augmentation("imagenet", found, seed=2), torch.randperm(13)
     options = {"augment": augment, "epoch": 1, "start": 1}
     here = list(data.batches(found.train, found.encoding, 4, order, **options))
+    noise = torch.get_rng_state()
     there = list(data.batches(found.train, found.encoding, 4, order, workers=workers, **options))
+    assert torch.equal(torch.get_rng_state(), noise), "the workers took from the noise of the network"
     assert len(here) == 3 and all(torch.equal(one.x, other.x) for one, other in zip(here, there, strict=True))
     other_epoch = next(data.batches(found.train, found.encoding, 4, order, augment=augment, epoch=2, start=1))
     assert not torch.equal(other_epoch.x, here[0].x)
@@ -105,7 +115,12 @@ def test_imagenet(tmp_path, layout):
     if layout != "folders":
         with pytest.raises(FileNotFoundError, match=r"val is flat and .*LOC_val_solution\.csv is missing"):
             data.load("imagenet", tmp_path, partial=True)
-        (tmp_path / "imagenet/LOC_val_solution.csv").write_text("\n".join(table))
+        solution = tmp_path / "imagenet/LOC_val_solution.csv"
+        for wrong in (table[:-1], [*table[:-1], f"{table[-1].split(',')[0]},n99 1"], ["a,b", "1,2"]):
+            solution.write_text("\n".join(wrong))
+            with pytest.raises(ValueError, match=r"LOC_val_solution\.csv does not give every image of val a class"):
+                data.load("imagenet", tmp_path, partial=True)
+        solution.write_text("\n".join(table))
     found = data.load("imagenet", tmp_path, partial=True, size=32)
     assert "2 of 1,281,167 training" in found.note
     assert found.test.labels.tolist() == ([0, 1] if layout == "folders" else [1, 0])

@@ -121,6 +121,66 @@ def test_damaged_h5_names_the_file(tmp_path):
         data.load("shd", tmp_path)
 
 
+TIMES, UNITS = [[0.0, 0.044], [0.999, 1.2]], [[0, 699], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ((TIMES, [[0, 699], [5]], [3, 19], [1, 2]), "recording 1 has 2 times and 1 units"),
+        ((TIMES, UNITS, [3], [1, 2]), "it has 2 arrays of times, 2 of units and 1 labels"),
+        ((TIMES, UNITS, [3, 20], [1, 2]), "it has labels from 3 to 20, for 20 classes"),
+        (([[0.0, np.nan], [0.9, 1.2]], UNITS, [3, 19], [1, 2]), "recording 0 has a time outside of 0 to"),
+        (([[0.0, 0.1], [0.9, 1e6]], UNITS, [3, 19], [1, 2]), "recording 1 has a time outside of 0 to"),
+        ((TIMES, [[0, 700], [5, 6]], [3, 19], [1, 2]), "recording 0 has a unit outside of 0 to 699"),
+        (([], [], [], []), "it has 0 arrays of times"),
+    ],
+)
+def test_recordings_that_contradict_themselves_are_named(tmp_path, columns, words):
+    write_both_parts(tmp_path / "shd")
+    write_shd(tmp_path / "shd/shd_train.h5", *columns)
+    with pytest.raises(ValueError, match=rf"shd_train\.h5 is corrupt: {words}.*rheobase data show shd"):
+        data.load("shd", tmp_path)
+
+
+def test_an_h5_file_without_columns_is_named(tmp_path):
+    write_both_parts(tmp_path / "shd")
+    with h5py.File(tmp_path / "shd/shd_test.h5", "w") as file:
+        file["spikes/times/one"] = [0.0]
+    with pytest.raises(ValueError, match=r"shd_test\.h5 is truncated, corrupt, or not in SHD's layout"):
+        data.load("shd", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("images-idx3", np.zeros(3), r"holds uint8 \[3\], not images"),
+        ("images-idx3", np.zeros((3, 8, 8)), r"holds uint8 \[3, 8, 8\], not images"),
+        ("images-idx3", np.zeros((0, 28, 28)), r"holds uint8 \[0, 28, 28\], not images"),
+        ("labels-idx1", np.zeros(2), r"holds \[2\] labels for 3 images"),
+        ("labels-idx1", np.zeros((3, 28, 28)), r"holds \[3, 28, 28\] labels for 3 images"),
+        ("labels-idx1", np.array([1, 200, 3]), "has labels from 1 to 200, for 10 classes"),
+    ],
+)
+def test_idx_files_that_are_not_mnists_are_named(tmp_path, name, content, words):
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for part in ("train", "t10k"):
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((3, 28, 28))))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(np.array([0, 9, 3])))
+    assert data.load("mnist", tmp_path).train.labels.tolist() == [0, 9, 3]
+    (folder / f"train-{name}-ubyte").write_bytes(idx_bytes(content))
+    with pytest.raises(ValueError, match=rf"train-{name}-ubyte {words}.*rheobase data get mnist"):
+        data.load("mnist", tmp_path)
+
+
+def test_options_that_count_are_whole_numbers(tmp_path):
+    write_both_parts(tmp_path / "shd")
+    assert data.load("shd", tmp_path, steps=50.0).train.read().shape == (2, 50, 700)
+    with pytest.raises(ValueError, match=r"shd: steps must be a whole number; got 2\.5"):
+        data.load("shd", tmp_path, steps=2.5)
+
+
 def test_missing_and_unknown_sets_say_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"train-images.*rheobase data get mnist.*RHEOBASE_DATA"):
         data.load("mnist", tmp_path)

@@ -59,6 +59,12 @@ def test_names_and_options_are_told_apart(spec, name, options):
     assert Config().with_neuron(spec).neuron == name
 
 
+def test_a_neuron_names_one_folder():
+    assert named.slug("lif:tau=4") == "lif-tau=4" and named.slug("my.py:Leaky") == "my.py-Leaky"
+    assert named.slug("/a/my.py:Leaky:leak=1") == "a-my.py-Leaky-leak=1"
+    assert named.slug("../my.py:Leaky") == "..-my.py-Leaky"
+
+
 def test_an_option_without_a_value_is_refused():
     for spec in ("lif:tau", "my.py:Leaky:leak"):
         with pytest.raises(ValueError, match="options are written name:option=value"):
@@ -85,6 +91,9 @@ def test_it_trains_resumes_and_is_evaluated(folder, capsys):
         cli.main(["train", "--resume", str(run)])
     assert cli.main(["compare", "--neurons", "lif,my.py:Leaky", *begin[1:-2], "--epochs", "1", "--seeds", "0"]) == 0
     assert "my.py:Leaky" in capsys.readouterr().out
+    shorter = ["--seeds", "0", "--epochs", "1", *begin[1:-2], "--out", "out"]
+    assert cli.main(["compare", "--neurons", f"{folder / 'my.py'}:Leaky", *shorter]) == 0
+    assert len(list((folder / "out").glob("*-my.py-Leaky-seed0/record.json"))) == 1, "written beside the neuron"
     (folder / "my.py").unlink()
     assert cli.main(["eval", str(run)]) == 1
     assert "No file 'my.py'; write FILE.py:CLASS" in capsys.readouterr().err

@@ -5,12 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
+import rheobase as rb
+from rheobase import data
+from rheobase.fuse import operator
 from rheobase.training import Interrupted, checkpoint, record, restore_task, train
 
 pytest.importorskip("sklearn")
@@ -101,6 +106,79 @@ def test_a_damaged_checkpoint_is_refused_and_the_previous_one_serves_when_asked(
     assert outcome(tmp_path / "run") == uninterrupted
 
 
+def test_a_damaged_checkpoint_never_takes_the_place_of_the_one_before(tmp_path, monkeypatch):
+    def stop(row):
+        raise KeyboardInterrupt
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), tmp_path / "run", after_epoch=stop)
+    (tmp_path / "run/checkpoint.pt").write_bytes(b"damaged")
+    log = (tmp_path / "run/log.jsonl").read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"disk full while writing .*log\.jsonl"):
+        train(None, tmp_path / "run", resume=True, previous=True)
+    monkeypatch.undo()
+    assert (tmp_path / "run/log.jsonl").read_bytes() == log, "the log is gone"
+    assert checkpoint.load(tmp_path / "run")["progress"]["epoch"] == 0
+
+
+def test_a_finished_run_goes_on_to_the_same_record(tmp_path):
+    found = train(config(), tmp_path / "run")
+    operator._last.set(None)  # as in a new process
+    assert train(None, tmp_path / "run", resume=True) == found
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A run over random images in files, two classes, and their folder."""
+    image = pytest.importorskip("PIL.Image")
+    draws = np.random.default_rng(0)
+    for part, count in (("train", 16), ("test", 4)):
+        for name in ("cat", "dog"):
+            (tmp_path / f"own/{part}/{name}").mkdir(parents=True)
+            for number in range(count):
+                picture = image.fromarray(draws.integers(0, 256, (8, 8, 3), np.uint8))
+                picture.save(tmp_path / f"own/{part}/{name}/{number:02d}.png")
+    options = {"path": str(tmp_path / "own"), "size": 8}
+    run = config().but(data="image-folder", data_options=options, encoding=None, steps=None, epochs=2, batch=8)
+    return run, tmp_path / "own"
+
+
+def test_neither_workers_nor_going_on_change_the_noise(tmp_path, pictures, monkeypatch):
+    run, _ = pictures
+    train(run, tmp_path / "alone")
+    arm(monkeypatch.setattr, "SIGINT", 2, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(Interrupted):
+        train(run.but(workers=2), tmp_path / "run")
+    monkeypatch.undo()
+    train(None, tmp_path / "run", resume=True)
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_run_does_not_go_on_with_other_data(tmp_path, pictures, count):
+    run, folder = pictures
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, tmp_path / "run", after_epoch=stop)
+    moved = folder / "train/cat/07.png"
+    (folder / "train/cat/new.png").write_bytes(moved.read_bytes())
+    if count == 1:  # as many as before: one went, one came
+        moved.rename(folder / "07.png")
+    with pytest.raises(ValueError, match=r"split\.json: the train samples are no longer those .*Put the data back"):
+        train(None, tmp_path / "run", resume=True)
+    (folder / "train/cat/new.png").unlink()
+    if count == 1:
+        (folder / "07.png").rename(moved)
+    train(None, tmp_path / "run", resume=True)
+
+
 STATE = {"weights": torch.arange(5.0), "epoch": 3}
 
 
@@ -127,6 +205,16 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert checkpoint.load(tmp_path)["epoch"] == 3
     assert not list(tmp_path.glob("*.writing"))
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def too_large(file):
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", too_large)
+    with pytest.raises(OSError, match=r"File too large while writing .*checkpoint\.pt; what was there before is unch"):
+        checkpoint.save(tmp_path, STATE)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_previous_checkpoint_is_the_one_before(tmp_path):
@@ -166,6 +254,41 @@ def test_what_is_no_run_is_named(tmp_path):
     record.write(path, {**done, "config": other})
     with pytest.raises(ValueError, match=r"another run than its weights, .*: batch 7 and \d+, seed 5 and \d+"):
         restore_task(tmp_path / "run")
+
+
+def test_a_changed_bit_of_the_weights_is_noticed(tmp_path):
+    train(config(), tmp_path / "run")
+    path = tmp_path / "run/weights.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-5] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match=r"weights\.safetensors is corrupt: its weights do not have the checksum"):
+        restore_task(tmp_path / "run")
+
+
+def test_models_and_configs_that_no_run_wrote_are_refused_by_name(tmp_path):
+    model = rb.models.create("recurrent", "lif", in_channels=8, num_classes=10, hidden=(8,))
+    rb.models.save(model, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors is a model without data: .*rb\.models\.load reads it"):
+        restore_task(tmp_path / "model.safetensors")
+    (tmp_path / "w").touch()
+    for values, words in (({"epochs": 1}, "data, model, neuron, hidden, seed missing"), ({"seed": -1}, "seed must be")):
+        whole = values if "epochs" in values else {**config().as_dict(), **values}
+        record.write(tmp_path / "record.json", {"config": whole, "weights": "w"})
+        with pytest.raises(ValueError, match=rf"record\.json: config: {words}"):
+            restore_task(tmp_path)
+
+
+def test_a_set_without_one_of_its_parts_is_refused_before_training(tmp_path, monkeypatch):
+    digits = data.load("digits")
+    nobody = digits.test[torch.arange(0)]
+    for part, words in (("test", "digits has no test samples"), ("train", "digits has no training samples")):
+        monkeypatch.setattr(data, "load", lambda *_, part=part: replace(digits, **{part: nobody}))
+        with pytest.raises(ValueError, match=words):
+            train(config(), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"of 10 samples leaves none\. Give a smaller one"):
+        data.hold_out_fraction(digits.test[torch.arange(10)], 0.99)
+    assert not (tmp_path / "run").exists()
 
 
 def test_neurons_that_learn_something_else_cannot_be_exchanged(tmp_path):

@@ -1,9 +1,11 @@
 """Studies: what is there is not trained again, another protocol is refused, and verdicts count seeds."""
 
+from dataclasses import replace
+
 import pytest
 
 from rheobase.recipes import studies
-from rheobase.training import Config, record
+from rheobase.training import Config, loop, record
 from rheobase.training.study import Claim, Study, finished, path_of, verdicts, work_off
 
 pytest.importorskip("sklearn")
@@ -38,6 +40,25 @@ def test_a_record_of_another_protocol_is_refused(tmp_path):
     record.write(path, {"config": BASE.but(batch=50).with_neuron("lif:tau=4").as_dict(), "test": {}})
     with pytest.raises(ValueError, match=r"lif-seed0\.json holds a run with other settings"):
         finished(STUDY, tmp_path, [0])
+
+
+def test_a_run_that_left_no_record_goes_on_only_with_its_own_settings(tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(run, batch):
+        raise Killed
+
+    train_batch = loop.Run.train_batch
+    monkeypatch.setattr(loop.Run, "train_batch", killed)
+    (tmp_path / "runs/lif-seed0").mkdir(parents=True)  # what a full disk leaves of a first checkpoint
+    with pytest.raises(Killed):
+        next(work_off(STUDY, tmp_path, [0], tmp_path / "runs"))
+    monkeypatch.setattr(loop.Run, "train_batch", train_batch)
+    changed = replace(STUDY, config=BASE.but(batch=50))
+    with pytest.raises(ValueError, match=r"lif-seed0 holds a run with other settings .*batch 400 and 50\)"):
+        next(work_off(changed, tmp_path, [0], tmp_path / "runs"))
+    assert next(work_off(STUDY, tmp_path, [0], tmp_path / "runs")) == ("lif", 0)
 
 
 def test_verdicts_count_the_seeds_that_both_have():

@@ -77,7 +77,9 @@ def _final(plan: Any, settings: dict[str, Any], options: Options, folder: Path, 
 
 
 def _name(spec: str) -> str:
-    return spec.replace(":", "-").replace("=", "-")
+    from rheobase.neurons.named import slug
+
+    return slug(spec).replace("=", "-")
 
 
 def _print_report(spec: str, found: dict[str, Any]) -> None:

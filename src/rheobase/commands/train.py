@@ -35,6 +35,8 @@ def run(arguments: list[str]) -> int:
     command = flags.line("train", arguments)
     group = training.join()
     terminal.console.quiet = not group.first
+    if options.previous and not options.resume:
+        raise ValueError("train --previous: of which run? Give its folder: --resume FOLDER --previous.")
     if options.resume:
         _only_resume(arguments)
         folder = options.resume
@@ -63,9 +65,12 @@ def run(arguments: list[str]) -> int:
 
 def _only_resume(arguments: list[str]) -> None:
     allowed = ("--resume", "--previous", "--result", "--checkpoint-seconds", "--tensorboard")
+    recipe, fix = arguments[0], "cannot change it. Leave it out."
+    if not recipe.startswith("-"):
+        raise ValueError(f"train --resume: the config is in the checkpoint; the recipe {recipe} {fix}")
     for flag in arguments:
         if flag.startswith("--") and flag.split("=")[0] not in allowed:
-            raise ValueError(f"train --resume: the config is in the checkpoint; {flag} cannot change it. Leave it out.")
+            raise ValueError(f"train --resume: the config is in the checkpoint; {flag} {fix}")
 
 
 def _print_result(found: dict[str, Any], folder: Path) -> None:

@@ -27,6 +27,7 @@ from rheobase.data.presets import augmentation
 from rheobase.data.samples import (
     DataSet,
     Samples,
+    check_split,
     hold_out_fraction,
     hold_out_group,
     hold_out_group_fraction,
@@ -49,6 +50,7 @@ __all__ = [
     "Samples",
     "augmentation",
     "batches",
+    "check_split",
     "encoding",
     "hold_out_fraction",
     "hold_out_group",

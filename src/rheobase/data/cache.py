@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rheobase.atomic import FULL
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -47,7 +49,9 @@ def cached(file: Path, key: str, shape: tuple[int, ...], dtype: np.dtype, rows: 
     others wait. Errors: OSError on a full disk, which leaves no file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(file.parent):
+    with _alone(file.parent) as alone:
+        for left in file.parent.glob(f"{file.name}.*.writing") if alone else ():
+            left.unlink()  # of a process that was killed
         found = _read(file, key, shape, dtype) if file.exists() else None
         if found is None:
             _write(file, key, shape, dtype, rows)
@@ -56,14 +60,15 @@ def cached(file: Path, key: str, shape: tuple[int, ...], dtype: np.dtype, rows: 
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[bool]:
     """Hold the folder's lock; without one (Windows, some network disks) two may make the same file, each whole."""
-    handle = os.open(folder, os.O_RDONLY) if fcntl else None
+    handle, alone = os.open(folder, os.O_RDONLY) if fcntl else None, False
     try:
         if fcntl and handle is not None:
             with suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+                alone = True
+        yield alone
     finally:
         if handle is not None:
             os.close(handle)
@@ -114,7 +119,7 @@ def _write(file: Path, key: str, shape: tuple[int, ...], dtype: np.dtype, rows: 
             os.fsync(opened.fileno())
         writing.replace(file)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in FULL:
             raise
         needed = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize / 1e6
         fix = f"it needs {needed:.0f} MB. Make room, set RHEOBASE_CACHE to another disk, or load with cache=False"

@@ -49,6 +49,10 @@ def load(name: str, root: str | os.PathLike | None = None, **options) -> DataSet
         option: int(value) if isinstance(value, float) and value.is_integer() else value
         for option, value in options.items()
     }
+    for parameter in known:
+        value = whole.get(parameter.name, parameter.default)
+        if parameter.annotation is int and not isinstance(value, int):
+            raise ValueError(f"{name}: {parameter.name} must be a whole number; got {value!r}.")
     folder = (Path(root).expanduser() if root else default_root()) / found.folder
     if not found.is_in(folder):
         raise FileNotFoundError(absence(found, folder))

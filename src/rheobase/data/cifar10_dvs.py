@@ -5,7 +5,7 @@ from pathlib import Path
 from rheobase.data.aedat import read_aedat2
 from rheobase.data.cifar import TEN
 from rheobase.data.encodings import Events
-from rheobase.data.event_set import Source, framed
+from rheobase.data.event_set import Source, framed, numbered
 from rheobase.data.frames import Framing
 from rheobase.data.samples import DataSet, complete
 from rheobase.data.split import part_of
@@ -24,15 +24,12 @@ def load_cifar10_dvs(folder: Path, cache: bool = True, partial: bool = False, **
     chosen, split = Framing.chosen(framing, steps=STEPS, size=SIZE), part_of("cifar10-dvs")
     parts: dict[str, list[Source]] = {"train": [], "test": []}
     for label, name in enumerate(TEN):
-        for path in sorted((folder / name).glob(f"cifar10_{name}_*.aedat"), key=_number):
-            parts[split[_number(path)]].append(_source(path, label))
+        files = (folder / name).glob(f"cifar10_{name}_*.aedat")
+        for number, path in sorted((numbered(path, rf"cifar10_{name}_(\d+)", split), path) for path in files):
+            parts[split[number]].append(_source(path, label, number))
     train, test = (framed(f"cifar10-dvs-{part}", SENSOR, found, chosen, cache) for part, found in parts.items())
     return complete(DataSet("cifar10-dvs", len(TEN), train, test, Events()), COMPLETE, partial)
 
 
-def _source(path: Path, label: int) -> Source:
-    return Source(path, (label,), (1000 * label + _number(path),), lambda: [read_aedat2(path)])
-
-
-def _number(path: Path) -> int:
-    return int(path.stem.rsplit("_", 1)[1])
+def _source(path: Path, label: int, number: int) -> Source:
+    return Source(path, (label,), (1000 * label + number,), lambda: [read_aedat2(path)])

@@ -1,7 +1,8 @@
 """What event sets of vision sensors have in common: sources with labels go in, cached frames come out."""
 
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +25,14 @@ class Source:
     labels: tuple[int, ...]
     groups: tuple[int, ...]
     read: Callable[[], Sequence[PixelEvents]]
+
+
+def numbered(path: Path, form: str, known: Container[int] | None = None) -> int:
+    """The number in a file's name. Errors: ValueError naming a file that is not of the set."""
+    found = re.fullmatch(form, path.stem)
+    if found is None or (known is not None and int(found[1]) not in known):
+        raise ValueError(f"{path} is no file of this set, by its name. Move it away.")
+    return int(found[1])
 
 
 def framed(name: str, sensor: int, sources: Sequence[Source], framing: Framing, cache: bool) -> Samples:

@@ -31,7 +31,11 @@ def ahead(prepare: Callable[[int], T], numbers: Sequence[int], workers: int, pro
 
 
 def _in_processes(prepare: Callable[[int], T], numbers: Sequence[int], workers: int) -> Iterator[T]:
-    """Forked workers share the samples' memory; a batch of a worker that dies is an error in the caller."""
+    """Forked workers share the samples' memory; a batch of a worker that dies is an error in the caller.
+
+    The loader seeds its workers, who draw nothing: from a generator of its own, because torch's global one belongs to
+    the noise of the network, which depends on neither the workers nor a resume.
+    """
     loader = torch.utils.data.DataLoader(
         _Jobs(prepare),
         batch_size=None,
@@ -39,6 +43,7 @@ def _in_processes(prepare: Callable[[int], T], numbers: Sequence[int], workers: 
         num_workers=workers,
         multiprocessing_context="fork" if "fork" in torch.multiprocessing.get_all_start_methods() else None,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),
     )
     yield from loader
 

@@ -101,13 +101,17 @@ def _decoded(name: str, files: ImageFiles, cache: bool) -> torch.Tensor:
 
 
 def _folders(folder: Path) -> list[str]:
-    """The names of the folders in a folder, in order."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if folder.is_dir() else []
+    """The names of the folders in a folder, in order; what begins with a dot is hidden, and no class."""
+    return sorted(entry.name for entry in _shown(folder) if entry.is_dir()) if folder.is_dir() else []
+
+
+def _shown(folder: Path) -> Iterator[os.DirEntry]:
+    return (entry for entry in os.scandir(folder) if not entry.name.startswith("."))
 
 
 def _images(root: Path, folder: str) -> Iterator[str]:
     """The image files of a folder, in order, relative to the root."""
-    for entry in sorted(os.scandir(root / folder), key=lambda entry: entry.name):
+    for entry in sorted(_shown(root / folder), key=lambda entry: entry.name):
         if entry.name.lower().endswith(SUFFIXES):
             yield f"{folder}/{entry.name}"
 
@@ -131,9 +135,13 @@ def _by_table(root: Path, table: Path, names: list[str]) -> Listing:
         fix = f"Move its images into class folders, or put Kaggle's {table.name} there"
         raise FileNotFoundError(f"{root / 'val'} is flat and {table} is missing. {fix}.")
     label = {name: number for number, name in enumerate(names)}
-    with table.open(newline="") as opened:
-        of_image = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(opened)}
-    return [(path, label[of_image[Path(path).stem]]) for path in _images(root, "val")]
+    try:
+        with table.open(newline="") as opened:
+            of_image = {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(opened)}
+        return [(path, label[of_image[Path(path).stem]]) for path in _images(root, "val")]
+    except (KeyError, IndexError, AttributeError) as error:
+        fix = "Take it from Kaggle again."
+        raise ValueError(f"{table} does not give every image of val a class of train ({error!r}). {fix}") from error
 
 
 def _words(path: Path, count: int) -> np.ndarray:

@@ -43,8 +43,9 @@ class Framing:
     binary: bool = False
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or (self.size is not None and self.size < 1):
-            raise ValueError(f"frames: steps and size must be 1 or more; got steps={self.steps}, size={self.size}.")
+        for name, value in (("steps", self.steps), ("size", 1 if self.size is None else self.size)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"frames: {name} must be a whole number, 1 or more; got {value!r}.")
         if self.by not in ("count", "time"):
             raise unknown("way to split events", self.by, ("count", "time"))
         if self.resize not in RESIZES:

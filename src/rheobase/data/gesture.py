@@ -1,14 +1,13 @@
 """DVS128 Gesture: 11 gestures of 29 subjects before a sensor of 128x128, in AEDAT 3.1 files with tables of labels."""
 
 import csv
-import re
 from pathlib import Path
 
 import numpy as np
 
 from rheobase.data.aedat import read_aedat3
 from rheobase.data.encodings import Events
-from rheobase.data.event_set import Source, framed
+from rheobase.data.event_set import Source, framed, numbered
 from rheobase.data.frames import Framing, PixelEvents
 from rheobase.data.samples import DataSet, complete
 from rheobase.data.split import part_of
@@ -28,8 +27,8 @@ def load_gesture(folder: Path, cache: bool = True, partial: bool = False, **fram
     chosen, split = Framing.chosen(framing, steps=STEPS), part_of("dvs-gesture")
     parts: dict[str, list[Source]] = {"train": [], "test": []}
     for path in sorted(folder.glob("user*.aedat")):
-        source = _source(path)
-        parts[split[source.groups[0]]].append(source)
+        subject = numbered(path, r"user(\d+)_.+", split)
+        parts[split[subject]].append(_source(path, subject))
     train, test = (framed(f"dvs-gesture-{part}", SENSOR, found, chosen, cache) for part, found in parts.items())
     return complete(DataSet("dvs-gesture", CLASSES, train, test, Events()), COMPLETE, partial)
 
@@ -58,8 +57,7 @@ def read_npy(path: Path) -> PixelEvents:
     return PixelEvents(*(events[name].astype(np.int64) for name in "xypt"))
 
 
-def _source(path: Path) -> Source:
-    subject = int(re.findall(r"\d+", path.stem)[0])
+def _source(path: Path, subject: int) -> Source:
     rows = read_labels(path.with_name(f"{path.stem}_labels.csv"))
 
     def read() -> list[PixelEvents]:

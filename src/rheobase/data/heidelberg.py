@@ -19,6 +19,7 @@ from rheobase.data.recordings import Recordings
 from rheobase.data.samples import DataSet, Samples
 
 CHANNELS, CLASSES, WORDS = 700, 20, 35
+LONGEST = 100  # seconds; the longest recording has 1.37
 
 
 def load_shd(folder: Path, steps: int = 250, step_ms: float = 4.0, taps: int = 1, tap_steps: int = 6) -> DataSet:
@@ -60,7 +61,7 @@ def _load(
     delays = np.arange(CHANNELS) % taps * tap_steps
 
     def part(*files: str) -> Samples:
-        spikes = [_read(folder / f"{name}_{file}.h5", name) for file in files]
+        spikes = [_read(folder / f"{name}_{file}.h5", name, classes) for file in files]
         times, units = [one for file in spikes for one in file.times], [one for file in spikes for one in file.units]
         recordings = Recordings.of(times, units, CHANNELS, steps, round(step_ms * 1000), delays)
         labels = torch.cat([file.labels for file in spikes])
@@ -81,15 +82,35 @@ class Spikes(NamedTuple):
     speakers: Tensor | None
 
 
-def _read(path: Path, name: str) -> Spikes:
+def _read(path: Path, name: str, classes: int) -> Spikes:
+    """One file. Errors: ValueError naming it, where it is damaged, has another layout, or contradicts itself."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing.")
+    fix = f"Delete it and fetch it again; `rheobase data show {name}` says from where."
     try:
         with h5py.File(path) as file:
             times, units = (list(file[f"spikes/{column}"][:]) for column in ("times", "units"))  # pyright: ignore
             labels = np.asarray(file["labels"][:], np.int64)  # pyright: ignore
             speakers = np.asarray(file["extra/speaker"][:], np.int64) if "extra/speaker" in file else None  # pyright: ignore
-    except (OSError, KeyError) as error:
-        fix = f"Delete it and fetch it again; `rheobase data show {name}` says from where."
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is truncated, corrupt, or not in SHD's layout ({error}). {fix}") from error
+    if wrong := _contradiction(times, units, labels, speakers, classes):
+        raise ValueError(f"{path} is corrupt: {wrong}. {fix}")
     return Spikes(times, units, torch.from_numpy(labels), None if speakers is None else torch.from_numpy(speakers))
+
+
+def _contradiction(times: list, units: list, labels: np.ndarray, speakers: np.ndarray | None, classes: int) -> str:
+    """What cannot be true of the columns of a file, in words; nothing where all is well."""
+    counts = {len(times), len(units), len(labels), len(labels if speakers is None else speakers)}
+    if len(counts) > 1 or not len(times):
+        return f"it has {len(times)} arrays of times, {len(units)} of units and {len(labels)} labels"
+    if labels.min() < 0 or labels.max() >= classes:
+        return f"it has labels from {labels.min()} to {labels.max()}, for {classes} classes"
+    for number, (seconds, channels) in enumerate(zip(times, units, strict=True)):
+        if seconds.shape != channels.shape or seconds.ndim != 1:
+            return f"recording {number} has {seconds.size} times and {channels.size} units"
+        if len(seconds) and not (seconds.min() >= 0 and seconds.max() < LONGEST):
+            return f"recording {number} has a time outside of 0 to {LONGEST} seconds"
+        if len(channels) and not (channels.min() >= 0 and channels.max() < CHANNELS):
+            return f"recording {number} has a unit outside of 0 to {CHANNELS - 1}"
+    return ""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rheobase.data.encodings import Events
-from rheobase.data.event_set import Source, framed
+from rheobase.data.event_set import Source, framed, numbered
 from rheobase.data.frames import Framing, PixelEvents
 from rheobase.data.samples import DataSet, complete
 
@@ -32,9 +32,13 @@ def load_nmnist_part(folder: Path, **options) -> DataSet:
 
 def _sources(folder: Path) -> list[Source]:
     found = []
-    for path in sorted(folder.glob("[0-9]/*.bin"), key=lambda path: int(path.stem)):
-        found.append(Source(path, (int(path.parent.name),), (int(path.stem),), lambda path=path: [read_bin(path)]))
+    for path in sorted(folder.glob("[0-9]/*.bin"), key=_number):
+        found.append(Source(path, (int(path.parent.name),), (_number(path),), lambda path=path: [read_bin(path)]))
     return found
+
+
+def _number(path: Path) -> int:
+    return numbered(path, r"(\d+)")
 
 
 def read_bin(path: Path) -> PixelEvents:

@@ -1,16 +1,18 @@
 """A data set: samples in memory or in files, an encoding, and splits that keep groups apart."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from rheobase.atomic import write_atomically
 from rheobase.data.draws import Draws
+from rheobase.data.images import ImageFiles
 
 
 class Stored(Protocol):
@@ -109,7 +111,7 @@ def hold_out_fraction(samples: Samples, fraction: float, seed: int = 0) -> tuple
     """Split `samples` into (rest, held out), taking the same fraction of every class.
 
     The choice depends on `seed` alone, so that runs which differ in weights and order share their validation set.
-    Errors: fraction outside (0, 1), or one so small that nothing would be held out.
+    Errors: fraction outside (0, 1), or one so small or large that one side would be empty.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"validation fraction must lie between 0 and 1; got {fraction}. Give for example 0.1.")
@@ -121,6 +123,8 @@ def hold_out_fraction(samples: Samples, fraction: float, seed: int = 0) -> tuple
         held[members[order[: round(fraction * len(members))]]] = True
     if not held.any():
         raise ValueError(f"validation fraction {fraction} of {len(samples)} samples holds out none. Give a larger one.")
+    if held.all():
+        raise ValueError(f"validation fraction {fraction} of {len(samples)} samples leaves none. Give a smaller one.")
     return samples[~held], samples[held]
 
 
@@ -157,15 +161,35 @@ def hold_out_group_fraction(samples: Samples, fraction: float, seed: int = 0) ->
 
 def save_split(path: Path, **parts: Samples) -> None:
     """Write down which samples each part holds, by their ids in the whole set, and their groups: a JSON file."""
-    written = {
-        name: {
-            "samples": len(part),
-            "groups": None if part.groups is None else part.groups.unique().tolist(),
-            "ids": part.positions().tolist(),
-        }
-        for name, part in parts.items()
+    write_atomically(path, (json.dumps({name: _told(part) for name, part in parts.items()}) + "\n").encode())
+
+
+def check_split(path: Path, **parts: Samples) -> None:
+    """Refuse data that have changed since `save_split` wrote down their parts.
+
+    Compared are the samples and, of each, everything but its values: label, group, length, name of its image file.
+    Errors: ValueError naming the first part that is no longer the same.
+    """
+    for name, kept in json.loads(path.read_text()).items():
+        now = _told(parts[name])
+        if any(now[key] != value for key, value in kept.items()):
+            count = f"({kept['samples']:,} then, {now['samples']:,} now)"
+            fix = "Put the data back as they were, or start a new run."
+            raise ValueError(f"{path}: the {name} samples are no longer those that the run began with {count}. {fix}")
+
+
+def _told(part: Samples) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for column in (part.labels, part.groups, part.lengths):
+        digest.update(b"none" if column is None else column.numpy().tobytes())
+    if isinstance(part.values, ImageFiles):
+        digest.update(part.values.names.tobytes())
+    return {
+        "samples": len(part),
+        "groups": None if part.groups is None else part.groups.unique().tolist(),
+        "ids": part.positions().tolist(),
+        "sha256": digest.hexdigest(),
     }
-    write_atomically(path, (json.dumps(written) + "\n").encode())
 
 
 def _listed(groups) -> str:

@@ -50,7 +50,7 @@ def save(model: nn.Module, path: str | Path) -> None:
     if not isinstance(config, Config):
         raise ValueError(f"{type(model).__name__} has no config: only models of rb.models.create can be saved.")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    metadata = {"format": FORMAT, "config": config.to_json(), "sha256": _checksum(weights)}
+    metadata = {"format": FORMAT, "config": config.to_json(), "sha256": checksum(weights)}
     write_atomically(Path(path), safetensors.torch.save(weights, metadata))
 
 
@@ -84,7 +84,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise ValueError(f"{path} is truncated or corrupt, or no safetensors file ({error}).") from error
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} was not written by rb.models.save: its metadata do not say {FORMAT!r}.")
-    if _checksum(weights) != metadata.get("sha256"):
+    if checksum(weights) != metadata.get("sha256"):
         raise ValueError(f"{path} is corrupt: its weights do not have the checksum in its metadata.")
     return metadata, weights
 
@@ -104,7 +104,8 @@ def fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     model.load_state_dict(weights)
 
 
-def _checksum(weights: Mapping[str, Tensor]) -> str:
+def checksum(weights: Mapping[str, Tensor]) -> str:
+    """The SHA-256 of names, types, shapes and values: a safetensors file itself does not notice a changed bit."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name]

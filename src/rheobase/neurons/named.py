@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import pathlib
+import re
 import sys
 import types
 import warnings
@@ -63,6 +64,11 @@ def in_file(name: str) -> bool:
 def short(name: str) -> str:
     """A neuron's name for folders and tables: of FILE.py:CLASS the class."""
     return name.rpartition(":")[2]
+
+
+def slug(spec: str) -> str:
+    """A neuron and its options as the name of one folder: of a path's parts, `/` and `:` become `-`."""
+    return re.sub(r"[/\\:]+", "-", spec).strip("-")
 
 
 def from_file(name: str) -> type[Neuron]:

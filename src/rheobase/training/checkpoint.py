@@ -50,6 +50,11 @@ def load(folder: Path, previous: bool = False) -> dict[str, Any]:
     return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
 
 
+def step_back(folder: Path) -> None:
+    """The checkpoint before the last one becomes the last, so that a damaged one does not take its place."""
+    (folder / PREVIOUS).replace(folder / CURRENT)
+
+
 def _way_out(folder: Path, previous: bool) -> str:
     if not previous and (folder / PREVIOUS).is_file():
         return f"The one before it is there: `rheobase train --resume {folder} --previous`."

@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from rheobase.training import record
+from rheobase.neurons.named import slug
+from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.loop import train
 from rheobase.training.task import RECORD
@@ -37,18 +38,17 @@ def compare(
     for spec, changed in configs.items():
         records = []
         for seed in seeds:
-            place = folder / f"{spec.replace(':', '-')}-seed{seed}"
+            place = folder / f"{slug(spec)}-seed{seed}"
             records.append(_run(changed.but(seed=seed), place, command, console))
         rows.append(Row(spec, tuple(records)))
     return rows
 
 
 def _run(config: Config, folder: Path, command: str, console) -> dict[str, Any]:
-    if not folder.exists():
-        return train(config, folder, command=command, console=console)
     found = record.read(folder / RECORD) if (folder / RECORD).exists() else None
     if found is not None and Config.from_dict(found["config"]) != config:
         raise ValueError(f"{folder} holds a run with other settings. Choose another --out, or delete it.")
     if found is not None and "test" in found:
         return found
-    return train(None, folder, resume=True, command=command, console=console)
+    resume = (folder / checkpoint.CURRENT).exists()
+    return train(config, folder, resume=resume, command=command, console=console)

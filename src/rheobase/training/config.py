@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -14,7 +16,9 @@ GROUPS = (DataSettings, NetworkSettings, OptimisationSettings, MachineSettings)
 POSITIVE = ("epochs", "batch", "length_pool", "accumulate", "evaluation_batch", "log_every")
 POSITIVE += ("learning_rate", "weight_gain")
 POSITIVE_OR_NONE = ("steps", "exchange_after", "clip", "patience", "tau_learning_rate")
-NOT_NEGATIVE = ("seed", "workers", "weight_decay", "warmup", "momentum")
+NOT_NEGATIVE = ("workers", "weight_decay", "warmup", "momentum")
+SEEDS = 1 << 32  # above these bits lies the rank of a process
+TOLD = ("data", "model", "neuron", "hidden", "epochs", "seed")  # by every config that was ever written
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,18 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
     """Everything that determines a run. Recipes are functions returning one; variants are `config.but(epochs=3)`."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))  # JSON makes a list of it
         for name in POSITIVE:
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in POSITIVE_OR_NONE:
             self._require(name, getattr(self, name) is None or getattr(self, name) > 0, "above 0, or none")
         for name in NOT_NEGATIVE:
             self._require(name, getattr(self, name) >= 0, "0 or above")
+        for name, value in _numbers(self.as_dict()):
+            if not math.isfinite(value):
+                fix = "Write none for no limit, or choose a large number."
+                raise ValueError(f"config: {name} must be finite, because a record is JSON; got {value}. {fix}")
+        self._require("seed", 0 <= self.seed < SEEDS, f"0 or above, and below {SEEDS}")
         self._require("hidden", bool(self.hidden) and min(self.hidden) > 0, "one or more positive numbers")
         self._require("average", self.average is None or 0 < self.average < 1, "between 0 and 1, or none")
         self._require("batch", self.batch >= self.accumulate, f"at least accumulate={self.accumulate}")
@@ -59,8 +69,14 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Config:
-        """The config that `as_dict` came from, also after JSON has made lists of tuples."""
-        return Config().but(**{**values, "hidden": tuple(values["hidden"])})
+        """The config that `as_dict` came from, also after JSON has made lists of tuples.
+
+        Fields that younger versions have added get their defaults. Errors: ValueError for one without those that say
+        what was trained.
+        """
+        if missing := [name for name in TOLD if name not in values]:
+            raise ValueError(f"config: {', '.join(missing)} missing: this is not the config of a run.")
+        return Config().but(**values)
 
     def group(self, kind: type) -> Any:
         """The fields of one group of settings, as that group."""
@@ -69,6 +85,15 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
     def _require(self, name: str, holds: bool, what: str) -> None:
         if not holds:
             raise ValueError(f"config: {name} must be {what}; got {getattr(self, name)!r}.")
+
+
+def _numbers(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """All numbers of a config, also those in options, with their names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{name} {key}", one) for key, one in _numbers(value))
+        elif isinstance(value, float):
+            yield name, value
 
 
 def _choices() -> dict[str, tuple[str, ...]]:

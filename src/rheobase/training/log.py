@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from rheobase.atomic import write_atomically
+
 LOG = "log.jsonl"
 
 
@@ -25,10 +27,8 @@ class Log:
             return
         path = folder / LOG
         kept = [line for line in lines(path) if line["step"] <= step and line["kind"] != "test"]
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w", buffering=1)
-        for line in kept:
-            self._file.write(json.dumps(line) + "\n")
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        self._file = path.open("a", buffering=1)
         if tensorboard:
             self._board = _board(folder / "tensorboard", step)
 

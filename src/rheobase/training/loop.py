@@ -18,7 +18,7 @@ from rheobase.training.log import LOG, Log
 from rheobase.training.memory import keep_pages
 from rheobase.training.progress import Reporter
 from rheobase.training.run import Run
-from rheobase.training.task import RECORD, WEIGHTS, prepare
+from rheobase.training.task import RECORD, WEIGHTS, differences, prepare
 
 SPLIT = "split.json"
 
@@ -38,7 +38,8 @@ def train(
 ) -> dict[str, Any]:
     """Train as `config` says and return the record; checkpoint, record, log and best weights lie in `folder`.
 
-    With `resume`, carry on from the folder's checkpoint (`previous`: from the one before it) with the config in it.
+    With `resume`, carry on from the folder's checkpoint (`previous`: from the one before it) with the config in it,
+    which must be `config` where one is given.
     A checkpoint is written before the first epoch, after each one, every `checkpoint_seconds` within one, and when the
     process is asked to stop. The test set is evaluated once, at the end, with the weights that `select` chose; never
     without `test`, as in a search. `after_epoch` gets the row of every epoch done; what it raises ends the run.
@@ -48,9 +49,7 @@ def train(
     """
     group = join()
     state = checkpoint.load(folder, previous) if resume else None
-    config = Config.from_dict(state["config"]) if state else config
-    if config is None:
-        raise ValueError("train: needs a config, or a folder to resume.")
+    config = _agreed(config, state, folder)
     device = own_device(config.device, group)
     if device is not None:
         torch.cuda.set_device(device)
@@ -61,12 +60,16 @@ def train(
     run = Run(prepare(config, device), folder, group, command)
     if not group.first:  # what processes draw differs; the first draws what one by itself would
         torch.manual_seed(config.seed + (group.rank << 32))
+    parts = {name: getattr(run.task, name) for name in ("train", "validation", "test")}
     if state is None:
+        if group.first:  # before the first checkpoint: where there is one, its split is known
+            data.save_split(folder / SPLIT, **parts)
         run.save()
-        if group.first:
-            data.save_split(folder / SPLIT, validation=run.task.validation)
     else:
+        data.check_split(folder / SPLIT, **parts)
         run.restore(state)
+        if previous and group.first:
+            checkpoint.step_back(folder)
     run.log = Log(folder if group.first else None, run.step, tensorboard)
     try:
         with _repeatable(), _others_stay(run):
@@ -74,6 +77,17 @@ def train(
             return run.finish(test)
     finally:
         run.log.close()
+
+
+def _agreed(config: Config | None, state: dict[str, Any] | None, folder: Path) -> Config:
+    """The config given and that of the checkpoint, which are one where both are there."""
+    kept = Config.from_dict(state["config"]) if state else config
+    if kept is None:
+        raise ValueError("train: needs a config, or a folder to resume.")
+    if config not in (None, kept):
+        what = f"(there and here: {differences(kept, config)})"
+        raise ValueError(f"{folder} holds a run with other settings {what}. Choose another folder, or delete this one.")
+    return kept
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rheobase.data import Batch
 from rheobase.fuse.operator import last_backend
+from rheobase.models.saved import checksum
 from rheobase.neurons.learned import learned, summary
 from rheobase.neurons.named import fingerprint, warn_of_changes
 from rheobase.training import checkpoint, record
@@ -189,14 +190,14 @@ class Run:
         if not self.progress.best_weights:
             raise Diverged(f"No epoch had a finite validation loss; there are no weights to keep. See {self.folder}.")
         self.task.model.load_state_dict(self.progress.best_weights)
-        complete = {**self.record(), "weights": WEIGHTS}
+        score = {"test": vars(evaluate(self.task, self.task.test, self.group))} if test else {}
+        complete = {**self.record(), "weights": WEIGHTS, **score}
         if test:
-            complete["test"] = vars(evaluate(self.task, self.task.test, self.group))
             self.log.write("test", self.step, complete["test"])
         if self.group.first:
-            metadata = {"config": json.dumps(self.config.as_dict()), "epoch": str(self.progress.best_epoch)}
-            weights = safetensors.torch.save(self.progress.best_weights, metadata)
-            checkpoint.write_atomically(self.folder / WEIGHTS, weights)
+            kept, config = self.progress.best_weights, json.dumps(self.config.as_dict())
+            metadata = {"config": config, "epoch": str(self.progress.best_epoch), "sha256": checksum(kept)}
+            checkpoint.write_atomically(self.folder / WEIGHTS, safetensors.torch.save(kept, metadata))
             record.write(self.folder / RECORD, complete)
         return complete
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from rheobase.training import record
+from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.loop import publish, train
-from rheobase.training.task import RECORD
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,8 @@ def work_off(
             if path.exists():
                 continue
             config, place = study.configured(label, seed), runs / path.stem
-            resume = place.exists()
-            if resume and (place / RECORD).exists():
-                _checked(record.read(place / RECORD), config, place)
-            done = train(None if resume else config, place, resume=resume, command=command, console=console)
+            resume = (place / checkpoint.CURRENT).exists()
+            done = train(config, place, resume=resume, command=command, console=console)
             if seed == 0:
                 publish(place, path)
             else:

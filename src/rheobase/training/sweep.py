@@ -186,7 +186,7 @@ def _run(study: Any, work: Work, plan: Plan, command: str, console) -> None:
     resume = (folder / checkpoint.CURRENT).exists()
     if resume and (folder / RECORD).exists():
         reached += [row["validation_accuracy"] for row in record.read(folder / RECORD)["epochs"]]
-    config = None if resume else changed(plan.config, trial.params)
+    config = changed(plan.config, trial.params)
     outcome: dict[str, Any] = {}
     try:
         train(config, folder, resume=resume, command=command, console=console, after_epoch=look, test=False)

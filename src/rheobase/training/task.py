@@ -17,7 +17,7 @@ from rheobase import data, models
 from rheobase.data import Augmentation, Batch, DataSet, Samples
 from rheobase.data.encodings import Encoding
 from rheobase.data.recordings import Recordings
-from rheobase.models.saved import fill
+from rheobase.models import saved
 from rheobase.neurons import Neuron
 from rheobase.neurons.named import warn_of_changes
 from rheobase.training import record
@@ -80,12 +80,7 @@ class Task:
 def prepare(config: Config, device: torch.device | None = None) -> Task:
     """Load the data, split it, and build the model with the weights of the config's seed."""
     found = data.load(config.data, None, **config.data_options)
-    if config.validation_speaker is not None:
-        train, validation = data.hold_out_group(found.train, config.validation_speaker)
-    elif config.validation_by_group:
-        train, validation = data.hold_out_group_fraction(found.train, config.validation_fraction)
-    else:
-        train, validation = data.hold_out_fraction(found.train, config.validation_fraction)
+    train, validation = _split(found, config)
     train, augment = _augmented(train, found, config)
     encode = data.encoding(config.encoding, config.steps) if config.encoding else found.encoding
     x = next(data.batches(train[torch.arange(1)], encode, 1)).sequence()
@@ -114,6 +109,18 @@ def exchange(task: Task) -> None:
             if any(True for one in (module, new) for _ in one.parameters()):
                 raise ValueError(f"exchange: {config.neuron} or {config.exchange} has parameters of its own.")
             task.model.set_submodule(name, new)
+
+
+def _split(found: DataSet, config: Config) -> tuple[Samples, Samples]:
+    """Training and validation samples. Errors: ValueError where a part is empty, before anything is trained."""
+    for part, samples in (("training", found.train), ("test", found.test)):
+        if not len(samples):
+            raise ValueError(f"{config.data} has no {part} samples, and a run needs them. Complete the data set.")
+    if config.validation_speaker is not None:
+        return data.hold_out_group(found.train, config.validation_speaker)
+    if config.validation_by_group:
+        return data.hold_out_group_fraction(found.train, config.validation_fraction)
+    return data.hold_out_fraction(found.train, config.validation_fraction)
 
 
 def _augmented(train: Samples, found: DataSet, config: Config) -> tuple[Samples, Augmentation | None]:
@@ -159,17 +166,17 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
     path, told = source / RECORD if source.is_dir() else source, None
     if path.suffix == ".json":
         found = _finished(path)
-        path, told = path.parent / found["weights"], Config.from_dict(found["config"])
+        path, told = path.parent / found["weights"], _config(found["config"], path)
         warn_of_changes(told.neuron, found, source)
     trained, weights = read_weights(path)
-    config = Config.from_dict(trained)
+    config = _config(trained, path)
     if told is not None and told != config:
-        raise ValueError(f"{source} tells of another run than its weights, {path}: {_differences(told, config)}.")
+        raise ValueError(f"{source} tells of another run than its weights, {path}: {differences(told, config)}.")
     task = prepare(change(config))
     if task.config.exchange is not None:
         exchange(task)
     try:
-        fill(task.model, weights, path)
+        saved.fill(task.model, weights, path)
     except ValueError as error:
         if task.config.neuron == config.neuron:
             raise
@@ -178,6 +185,14 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
             f"{error} {neurons}, do not learn the same values, so that they cannot be exchanged."
         ) from None
     return task
+
+
+def _config(values: dict[str, Any], path: Path) -> Config:
+    """The config in a file. Errors: ValueError naming the file and what is wrong with it."""
+    try:
+        return Config.from_dict(values)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _finished(path: Path) -> dict[str, Any]:
@@ -192,7 +207,7 @@ def _finished(path: Path) -> dict[str, Any]:
     return found
 
 
-def _differences(told: Config, trained: Config) -> str:
+def differences(told: Config, trained: Config) -> str:
     """What two configs say differently."""
     theirs = trained.as_dict()
     found = [f"{name} {mine} and {theirs[name]}" for name, mine in told.as_dict().items() if mine != theirs[name]]
@@ -210,6 +225,10 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is truncated or corrupt ({error}).") from error
+    if metadata.get("format") == saved.FORMAT:
+        raise ValueError(f"{path} is a model without data: rb.models.save wrote it, rb.models.load reads it.")
     if "config" not in metadata:
         raise ValueError(f"{path} has no config in its metadata: it was not written by rheobase train.")
+    if metadata.get("sha256", found := saved.checksum(weights)) != found:  # older ones have none
+        raise ValueError(f"{path} is corrupt: its weights do not have the checksum in its metadata.")
     return json.loads(metadata["config"]), weights
