@@ -139,3 +139,45 @@ def test_inference_mode_and_two_backward_passes():
     assert torch.equal(first, second)
     with torch.inference_mode():
         assert torch.equal(exact.simulate(**{**GOOD, "w_in": w_in}).first([0], 1), times)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+@pytest.mark.parametrize("coupled", [True, False], ids=["coupled", "uncoupled"])
+@pytest.mark.parametrize("name", ["w_in", "times", "ids", "x0", "delays"])
+def test_what_the_sweep_back_needs_must_not_change_before_it(name, coupled, engine):
+    given = {name: GOOD[name].clone() for name in ("w_in", "times", "ids")} | {"x0": torch.zeros(2, 3)}
+    given = {name: value.double() if value.is_floating_point() else value for name, value in given.items()}
+    given["w_in"].mul_(5).requires_grad_()
+    late = torch.zeros(3, dtype=torch.float64)
+    w_net = torch.ones(3, 3, dtype=torch.float64) if coupled else None
+    with backend(engine):
+        loss = exact.simulate(**{**GOOD, **given, "w_net": w_net, "delays": (None, late)}).first([0, 1, 2], 1).sum()
+    with torch.no_grad():
+        (late if name == "delays" else given[name]).zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_a_change_that_torch_cannot_see_does_not_lead_beyond_the_log():
+    shared = torch.full((1, 2000), 9.0, dtype=torch.float64).numpy()
+    shared[:, :5] = 0.1
+    w_in = torch.full((3, 1), 5.0, dtype=torch.float64).requires_grad_()
+    loss = [
+        exact.simulate(exact.QIF(), w_in, None, times, torch.zeros(1, 2000, dtype=torch.long), 2.0).state_at_T
+        for times in (torch.from_numpy(shared), torch.from_numpy(shared.copy()))
+    ]
+    shared[:] = 0.2
+    changed, kept = (torch.autograd.grad(state.atan().sum(), w_in)[0] for state in loss)
+    assert torch.equal(changed, kept)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+def test_a_second_derivative_is_refused_even_where_the_loss_is_linear_in_the_times(engine):
+    w_in = (5 * W).requires_grad_()
+    with backend(engine):
+        times = exact.simulate(**{**GOOD, "w_in": w_in}).first([0], 1)
+    (slope,) = torch.autograd.grad(times.sum(), w_in, create_graph=True)
+    with pytest.raises(RuntimeError, match="event-driven simulations have no second derivative"):
+        slope.square().sum().backward()
+    with pytest.raises(RuntimeError, match="one gradient at a time"):
+        torch.autograd.grad(times, w_in, torch.ones(2, *times.shape), is_grads_batched=True)
