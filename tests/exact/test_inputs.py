@@ -50,7 +50,7 @@ BAD = {
     "T text": ({"T": "long"}, "T must be one number"),
     "x0 shape": ({"x0": torch.zeros(1, 3)}, r"x0 must be \[2, 3\]"),
     "x0 batch": ({"times": torch.zeros(4, 2), "ids": torch.zeros(4, 2).long(), "x0": torch.zeros(5, 2, 3)}, "batch"),
-    "x0 high": ({"neuron": exact.LIF(), "x0": torch.ones(2, 3)}, "below the threshold"),
+    "x0 high": ({"neuron": exact.LIF(), "x0": 1.01 * torch.ones(2, 3)}, "x0 row V must be at most 1.0"),
     "phase": ({"neuron": exact.Theta(1.0, 1.0), "x0": torch.full((1, 3), 9.0)}, "phases"),
     "max_events": ({"max_events": 0}, "max_events"),
     "delays": ({"delays": torch.zeros(2)}, "pair"),
@@ -71,6 +71,7 @@ def test_mistakes_are_named(change, words):
     ("make", "words"),
     [
         (lambda: exact.QIF(tau=0.0), "tau"),
+        (lambda: exact.QIF(tau=True), "tau"),
         (lambda: exact.LIF(threshold=NAN), "threshold"),
         (lambda: exact.Theta(tau=1.0, i0=0.2), "i0 must be above 1/4"),
         (lambda: exact.OscLIF(tau=1.0, i0=1.0, threshold=1.0), "i0 must be above the threshold"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import NEURONS, random_case, weigh
 
-from rheobase import exact
+from rheobase import backend, exact
 
 FLOAT = torch.float64
 
@@ -239,3 +239,28 @@ def test_flat_spikes_are_reported():
     assert single(exact.QIF(), 9.0).smallest_slope.item() == math.inf
     with pytest.warns(RuntimeWarning, match="gradient explodes"):
         single(exact.LIF(), 4.0 + 1e-14)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+@pytest.mark.parametrize("tau", [0.01, 0.1, 0.3, 1.0, 1.9])
+def test_twins_at_their_period_fire_one_after_the_other(tau, engine):
+    """Whatever ω Θ is rounded to, the first one's kick leaves the second at its period: cot(π) stays infinite."""
+    neuron, coupling = exact.Theta(tau, 1.25), tensor([[0.0, 0.5], [0.5, 0.0]])
+    with backend(engine):
+        events = exact.simulate(neuron, tensor([[0.0], [0.0]]), coupling, tensor([]), [], 3.2 * neuron.period)
+    assert events.ids[:2].tolist() == [0, 1]
+    torch.testing.assert_close(events.times[:2], tensor([neuron.period] * 2), rtol=1e-12, atol=0)
+    assert events.counts().tolist() == [3, 3]
+    assert bool(((events.state_at_T >= 0) & (events.state_at_T < neuron.period)).all())
+
+
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+@pytest.mark.parametrize(("coupling", "counts"), [(-1.0, [1, 1]), (-3.0, [1, 0])])
+def test_a_lif_twin_fires_unless_the_inhibition_of_the_first_stops_its_rise(coupling, counts, engine):
+    """I = 3.73 at the threshold: -1 leaves it above θ, -3 does not. The same as if the second came a little later."""
+    w_net = tensor([[0.0, coupling], [coupling, 0.0]])
+    for late in (0.0, 1e-9):
+        w_in = tensor([[6.0], [6.0 - late]])
+        with backend(engine):
+            events = exact.simulate(exact.LIF(), w_in, w_net, tensor([0.1]), torch.tensor([0]), 1.0)
+        assert events.counts().tolist() == counts

@@ -48,7 +48,9 @@ class _Simulation(torch.autograd.Function):
         ctx.problem, ctx.engine, ctx.kept = problem, engine, kept
         ctx.mark_non_differentiable(ids, is_input, rank, slope)
         ids, is_input, rank, slope = (value.to(w_in.device) for value in (ids, is_input, rank, slope))
-        return times.to(w_in), ids, is_input, rank, state.to(w_in), slope
+        state = state.to(w_in, copy=True)
+        state[..., 0, :].clamp_(max=problem.neuron.top)  # rounding puts a spike at T on either side of its threshold
+        return times.to(w_in), ids, is_input, rank, state, slope
 
     backward = staticmethod(
         first_order(_backward, "event-driven simulations", "take differences of its first derivatives")

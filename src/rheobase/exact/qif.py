@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from rheobase.exact.neuron import Array, Neuron, positive
+from rheobase.exact.neuron import Array, Neuron
 from rheobase.exact.qif_source import SOURCE
 
 ALPHA = 10.0  # softness of the rectified current behind pseudospikes
@@ -49,9 +49,6 @@ class QIF(Neuron):
     rows: ClassVar[tuple[str, ...]] = ("V", "I")
     source: ClassVar[str] = SOURCE
     gpu: ClassVar[str] = "qif_gpu"
-
-    def __post_init__(self) -> None:
-        positive("QIF", "tau", self.tau)
 
     def parameters(self) -> tuple[float, ...]:
         return (self.tau,)
