@@ -264,3 +264,19 @@ def test_a_lif_twin_fires_unless_the_inhibition_of_the_first_stops_its_rise(coup
         with backend(engine):
             events = exact.simulate(exact.LIF(), w_in, w_net, tensor([0.1]), torch.tensor([0]), 1.0)
         assert events.counts().tolist() == counts
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("weight", [-400.0, -900.0, -1100.0, -1e5])
+def test_the_most_inhibited_neuron_is_the_last(weight, dtype):
+    """Its pseudospike is late, but a finite time with a finite gradient, whatever the label."""
+    w = torch.tensor([[weight], [weight / 2], [1.0]], dtype=dtype).requires_grad_()
+    events = exact.simulate(exact.QIF(), w, None, torch.tensor([0.999], dtype=dtype), [0], 1.0, pseudospikes=True)
+    first = events.first([0, 1, 2], 1)[:, 0]
+    assert bool(first.isfinite().all()) and first[2] < 2 and first[0] > 1e8 and first[0] >= first[1] > 1e4
+    for label in range(3):
+        (gradient,) = torch.autograd.grad(exact.losses.first_spike(first, label, 1.0), w, retain_graph=True)
+        assert bool(gradient.isfinite().all()) and gradient[2] != 0
+    if weight == -400:
+        (gradient,) = torch.autograd.grad(first[0], w)
+        assert gradient[0].item() == pytest.approx(-first[0].item() / 20 * math.exp(-0.002), rel=1e-3)

@@ -6,6 +6,8 @@ simulate with pseudospikes=True to give it one.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,8 @@ from rheobase.exact.simulate import Events
 def first_spike(times: Tensor, labels: Tensor, T: float, gamma: float = 0.01, missing: float | None = None) -> Tensor:
     """Cross-entropy of first spike times: the earliest output is the answer.
 
-    Math: -log softmax(-t)[label] + gamma (exp(t[label] / T) - 1), the mean over the batch.
+    Math: -log softmax(-t)[label] + gamma (exp(t[label] / T) - 1), the mean over the batch; the exponent counts up to
+        half of what overflows.
     Shapes: times [B, outputs] or [outputs], as `events.first(outputs, 1)[..., 0]`; labels [B] or a scalar.
     Units: times in the unit in which the softmax is taken; `missing` is the time of a spike that did not come, by
         default T.
@@ -29,7 +32,8 @@ def first_spike(times: Tensor, labels: Tensor, T: float, gamma: float = 0.01, mi
     positive("first_spike", "T", T)
     times = _finite(times, T if missing is None else missing)
     label = times.gather(-1, labels.long()[..., None])[..., 0]
-    return (label + torch.logsumexp(-times, -1) + gamma * torch.expm1(label / T)).mean()
+    exponent = (label / T).clamp(max=math.log(torch.finfo(times.dtype).max) / 2)
+    return (label + torch.logsumexp(-times, -1) + gamma * torch.expm1(exponent)).mean()
 
 
 def soft_counts(times: Tensor, T: float, width: float) -> Tensor:
