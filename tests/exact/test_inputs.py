@@ -57,6 +57,12 @@ BAD = {
     "delays shape": ({"delays": (torch.zeros(3), None)}, "delays of the inputs"),
     "delays negative": ({"delays": (None, -torch.ones(3))}, "not be negative"),
     "layers": ({"pseudospikes": True, "layers": [1, 1]}, "layers must be sizes"),
+    "layers uncoupled": ({"pseudospikes": True, "layers": [99], "w_net": None}, "layers must be sizes"),
+    "layers unused": ({"layers": [3]}, "layers are for pseudospikes"),
+    "w_in None": ({"w_in": None}, "w_in must be a tensor; got NoneType"),
+    "times None": ({"times": None}, "times must be a tensor; got NoneType"),
+    "ids None": ({"ids": None}, "ids must be integers; got NoneType"),
+    "max_events True": ({"max_events": True}, "max_events"),
     "layers cross": ({"pseudospikes": True, "layers": [2, 1], "w_net": torch.ones(3, 3)}, "recurrent rule"),
 }
 
@@ -77,6 +83,7 @@ def test_mistakes_are_named(change, words):
         (lambda: exact.OscLIF(tau=1.0, i0=1.0, threshold=1.0), "i0 must be above the threshold"),
         (lambda: exact.simulate(**GOOD).first([3], 1), "output_ids"),
         (lambda: exact.simulate(**GOOD).first([0], 0), "count"),
+        (lambda: exact.simulate(**GOOD).first([0.9], 1), "output_ids must be whole"),
     ],
 )
 def test_parameters_are_checked(make, words):
@@ -182,3 +189,35 @@ def test_a_second_derivative_is_refused_even_where_the_loss_is_linear_in_the_tim
         slope.square().sum().backward()
     with pytest.raises(RuntimeError, match="one gradient at a time"):
         torch.autograd.grad(times, w_in, torch.ones(2, *times.shape), is_grads_batched=True)
+
+
+def test_numpy_numbers_are_numbers():
+    import numpy as np
+
+    plain = exact.simulate(**{**GOOD, "w_in": 5 * W, "max_events": 100}, pseudospikes=True, layers=[3])
+    other = {"neuron": exact.QIF(tau=np.float32(1.0)), "w_in": 5 * W, "T": np.float64(2.0), "max_events": np.int64(100)}
+    events = exact.simulate(**{**GOOD, **other}, pseudospikes=True, layers=[np.int64(3)])
+    assert events.neuron == exact.QIF(tau=1.0) and type(events.neuron.tau) is float
+    assert torch.equal(events.first(np.array([0, 2]), np.int32(2)), plain.first([0, 2], 2))
+
+
+@pytest.mark.parametrize("x0", [None, torch.ones(2, 3)], ids=["default", "one for all"])
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+def test_a_batch_of_no_samples_has_no_states(engine, x0):
+    empty = {"times": torch.zeros(0, 4), "ids": torch.zeros(0, 4, dtype=torch.long), "x0": x0}
+    with backend(engine):
+        events = exact.simulate(**{**GOOD, **empty}, pseudospikes=True)
+    assert events.state_at_T.shape == (0, 2, 3) and events.first([0, 1], 2).shape == (0, 2, 2)
+
+
+@pytest.mark.parametrize("coupled", [True, False], ids=["coupled", "uncoupled"])
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+def test_an_arrival_is_no_event(engine, coupled):
+    """Seven spikes, each of which arrives .1 later."""
+    neuron, w_net = exact.OscLIF(1.0, 1.4, 1.0), torch.zeros(1, 1) if coupled else None
+    given = neuron, torch.zeros(1, 1), w_net, torch.zeros(0), [], 10.0
+    with backend(engine):
+        events = exact.simulate(*given, delays=(None, torch.tensor([0.1])), max_events=7)
+        assert len(events.times) == int(events.counts().sum()) == 7
+        with pytest.raises(RuntimeError, match="max_events=6"):
+            exact.simulate(*given, delays=(None, torch.tensor([0.1])), max_events=6)

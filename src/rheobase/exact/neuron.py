@@ -26,6 +26,11 @@ def positive(name: str, field: str, value: float) -> float:
     return float(value)
 
 
+def whole(value: object) -> bool:
+    """Whether the value is a whole number of at least 1."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
 class Neuron(abc.ABC):
     """One kind of neuron, without state; arrays are [rows, neurons], `state` is the inner state of the simulation.
 
