@@ -120,7 +120,8 @@ def timed_readout(events: Events, weights: Tensor) -> Tensor:
     """A sum over all spikes of weights that change with time, linearly between knots.
 
     Math: Σ w_i(t) over the spikes t of every neuron i, w_i piecewise linear with knots evenly over [0, T]. A spike that
-        moves changes the answer by the slope of w_i; one that appears changes it by w_i(t).
+        moves changes the answer by the slope of w_i; one that appears changes it by w_i(t). The spikes of QIF neurons
+        appear at T only: where weights[-1] is 0 their answer is continuous.
     Shapes: weights [knots, outputs, N], at least two knots -> [B, outputs], or [outputs] without a batch.
     """
     N = events.state_at_T.shape[-1]
