@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from rheobase import cli, exact
-from rheobase.analysis import traces
+from rheobase.analysis import landscapes, traces
+from rheobase.commands import landscape
 from rheobase.exact.classifier import EventClassifier
 
 pytest.importorskip("sklearn")
@@ -82,3 +83,27 @@ def test_spikes_of_event_driven_layers_are_listed_in_order():
             if not given and id >= 0
         )
         assert len(spikes) > 3 and [id for id in trace[sample].tolist() if id >= 0] == [id for _, id in spikes]
+
+
+def test_the_unused_diagonal_of_recurrent_weights_does_not_move():
+    model = EventClassifier(exact.QIF(), (4, 3, 2), 5.0, recurrent_gain=0.1)
+    with torch.no_grad():
+        model.recurrent[0].fill_diagonal_(100.0)
+    x = torch.rand(1, 2, 4)
+    before, weights = model(x), landscape._moved(model, False)
+    assert weights[-1] is model.recurrent[0] and torch.equal(model(x), before)
+    moved = landscapes.direction(weights)[-1]
+    assert moved.diagonal().tolist() == [0.0] * 3
+    torch.testing.assert_close(moved.norm(dim=1), weights[-1].detach().norm(dim=1))
+    assert moved.norm() < 1
+
+
+def test_event_driven_networks_are_looked_at_in_double_precision(here):
+    """The loss at the weights is the same; steps down to 1e-16 change it."""
+    assert cli.main(["train", "exact/digits", "--epochs", "1", "--batch", "400", "--hidden", "8", "--out", "qif"]) == 0
+    network = landscape.Network(here / "qif", landscape.Options(sources=(here / "qif",)))
+    _, evaluate = next(network.evaluations())
+    loss, _ = evaluate()
+    with landscapes.moved(network.parameters, network.directions[:1], (1e-12,)):
+        other, _ = evaluate()
+    assert loss.dtype == torch.float64 and 0 < abs((other - loss).item()) < 1e-9

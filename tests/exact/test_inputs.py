@@ -50,13 +50,19 @@ BAD = {
     "T text": ({"T": "long"}, "T must be one number"),
     "x0 shape": ({"x0": torch.zeros(1, 3)}, r"x0 must be \[2, 3\]"),
     "x0 batch": ({"times": torch.zeros(4, 2), "ids": torch.zeros(4, 2).long(), "x0": torch.zeros(5, 2, 3)}, "batch"),
-    "x0 high": ({"neuron": exact.LIF(), "x0": torch.ones(2, 3)}, "below the threshold"),
+    "x0 high": ({"neuron": exact.LIF(), "x0": 1.01 * torch.ones(2, 3)}, "x0 row V must be at most 1.0"),
     "phase": ({"neuron": exact.Theta(1.0, 1.0), "x0": torch.full((1, 3), 9.0)}, "phases"),
     "max_events": ({"max_events": 0}, "max_events"),
     "delays": ({"delays": torch.zeros(2)}, "pair"),
     "delays shape": ({"delays": (torch.zeros(3), None)}, "delays of the inputs"),
     "delays negative": ({"delays": (None, -torch.ones(3))}, "not be negative"),
     "layers": ({"pseudospikes": True, "layers": [1, 1]}, "layers must be sizes"),
+    "layers uncoupled": ({"pseudospikes": True, "layers": [99], "w_net": None}, "layers must be sizes"),
+    "layers unused": ({"layers": [3]}, "layers are for pseudospikes"),
+    "w_in None": ({"w_in": None}, "w_in must be a tensor; got NoneType"),
+    "times None": ({"times": None}, "times must be a tensor; got NoneType"),
+    "ids None": ({"ids": None}, "ids must be integers; got NoneType"),
+    "max_events True": ({"max_events": True}, "max_events"),
     "layers cross": ({"pseudospikes": True, "layers": [2, 1], "w_net": torch.ones(3, 3)}, "recurrent rule"),
 }
 
@@ -71,11 +77,13 @@ def test_mistakes_are_named(change, words):
     ("make", "words"),
     [
         (lambda: exact.QIF(tau=0.0), "tau"),
+        (lambda: exact.QIF(tau=True), "tau"),
         (lambda: exact.LIF(threshold=NAN), "threshold"),
         (lambda: exact.Theta(tau=1.0, i0=0.2), "i0 must be above 1/4"),
         (lambda: exact.OscLIF(tau=1.0, i0=1.0, threshold=1.0), "i0 must be above the threshold"),
         (lambda: exact.simulate(**GOOD).first([3], 1), "output_ids"),
         (lambda: exact.simulate(**GOOD).first([0], 0), "count"),
+        (lambda: exact.simulate(**GOOD).first([0.9], 1), "output_ids must be whole"),
     ],
 )
 def test_parameters_are_checked(make, words):
@@ -139,3 +147,77 @@ def test_inference_mode_and_two_backward_passes():
     assert torch.equal(first, second)
     with torch.inference_mode():
         assert torch.equal(exact.simulate(**{**GOOD, "w_in": w_in}).first([0], 1), times)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+@pytest.mark.parametrize("coupled", [True, False], ids=["coupled", "uncoupled"])
+@pytest.mark.parametrize("name", ["w_in", "times", "ids", "x0", "delays"])
+def test_what_the_sweep_back_needs_must_not_change_before_it(name, coupled, engine):
+    given = {name: GOOD[name].clone() for name in ("w_in", "times", "ids")} | {"x0": torch.zeros(2, 3)}
+    given = {name: value.double() if value.is_floating_point() else value for name, value in given.items()}
+    given["w_in"].mul_(5).requires_grad_()
+    late = torch.zeros(3, dtype=torch.float64)
+    w_net = torch.ones(3, 3, dtype=torch.float64) if coupled else None
+    with backend(engine):
+        loss = exact.simulate(**{**GOOD, **given, "w_net": w_net, "delays": (None, late)}).first([0, 1, 2], 1).sum()
+    with torch.no_grad():
+        (late if name == "delays" else given[name]).zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_a_change_that_torch_cannot_see_does_not_lead_beyond_the_log():
+    shared = torch.full((1, 2000), 9.0, dtype=torch.float64).numpy()
+    shared[:, :5] = 0.1
+    w_in = torch.full((3, 1), 5.0, dtype=torch.float64).requires_grad_()
+    loss = [
+        exact.simulate(exact.QIF(), w_in, None, times, torch.zeros(1, 2000, dtype=torch.long), 2.0).state_at_T
+        for times in (torch.from_numpy(shared), torch.from_numpy(shared.copy()))
+    ]
+    shared[:] = 0.2
+    changed, kept = (torch.autograd.grad(state.atan().sum(), w_in)[0] for state in loss)
+    assert torch.equal(changed, kept)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+def test_a_second_derivative_is_refused_even_where_the_loss_is_linear_in_the_times(engine):
+    w_in = (5 * W).requires_grad_()
+    with backend(engine):
+        times = exact.simulate(**{**GOOD, "w_in": w_in}).first([0], 1)
+    (slope,) = torch.autograd.grad(times.sum(), w_in, create_graph=True)
+    with pytest.raises(RuntimeError, match="event-driven simulations have no second derivative"):
+        slope.square().sum().backward()
+    with pytest.raises(RuntimeError, match="one gradient at a time"):
+        torch.autograd.grad(times, w_in, torch.ones(2, *times.shape), is_grads_batched=True)
+
+
+def test_numpy_numbers_are_numbers():
+    import numpy as np
+
+    plain = exact.simulate(**{**GOOD, "w_in": 5 * W, "max_events": 100}, pseudospikes=True, layers=[3])
+    other = {"neuron": exact.QIF(tau=np.float32(1.0)), "w_in": 5 * W, "T": np.float64(2.0), "max_events": np.int64(100)}
+    events = exact.simulate(**{**GOOD, **other}, pseudospikes=True, layers=[np.int64(3)])
+    assert events.neuron == exact.QIF(tau=1.0) and type(events.neuron.tau) is float
+    assert torch.equal(events.first(np.array([0, 2]), np.int32(2)), plain.first([0, 2], 2))
+
+
+@pytest.mark.parametrize("x0", [None, torch.ones(2, 3)], ids=["default", "one for all"])
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+def test_a_batch_of_no_samples_has_no_states(engine, x0):
+    empty = {"times": torch.zeros(0, 4), "ids": torch.zeros(0, 4, dtype=torch.long), "x0": x0}
+    with backend(engine):
+        events = exact.simulate(**{**GOOD, **empty}, pseudospikes=True)
+    assert events.state_at_T.shape == (0, 2, 3) and events.first([0, 1], 2).shape == (0, 2, 2)
+
+
+@pytest.mark.parametrize("coupled", [True, False], ids=["coupled", "uncoupled"])
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+def test_an_arrival_is_no_event(engine, coupled):
+    """Seven spikes, each of which arrives .1 later."""
+    neuron, w_net = exact.OscLIF(1.0, 1.4, 1.0), torch.zeros(1, 1) if coupled else None
+    given = neuron, torch.zeros(1, 1), w_net, torch.zeros(0), [], 10.0
+    with backend(engine):
+        events = exact.simulate(*given, delays=(None, torch.tensor([0.1])), max_events=7)
+        assert len(events.times) == int(events.counts().sum()) == 7
+        with pytest.raises(RuntimeError, match="max_events=6"):
+            exact.simulate(*given, delays=(None, torch.tensor([0.1])), max_events=6)

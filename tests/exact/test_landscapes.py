@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -118,3 +120,42 @@ def test_lif_landscapes_jump_and_qif_landscapes_do_not():
     assert measured["qif"][1]["largest_gap"] < 0.1 * measured["lif"][1]["largest_gap"]
     assert measured["qif"][1]["direction_consistency"] > measured["lif"][1]["direction_consistency"]
     assert measured["lif"][1]["count_changes"] > 0
+
+
+def test_a_steep_place_is_no_jump():
+    """A rise within 1e-10 of the step, as a spike near its unstable point makes one, is smooth in float64."""
+    w = torch.tensor([1.0], dtype=FLOAT, requires_grad=True)
+    for evaluate, jumps in ((lambda: torch.sigmoid((w - 1.123) * 1e10).sum(), 0), (lambda: (w > 1.123).sum() + w, 1)):
+        coarse = landscapes.scan(evaluate, [w], [[torch.ones_like(w)]], torch.linspace(-1, 1, 9, dtype=FLOAT))
+        found = landscapes.jumps(evaluate, [w], [torch.ones_like(w)], coarse, least=0.01)
+        assert [jump.step for jump in found] == pytest.approx([0.123] * jumps, abs=1e-12)
+
+
+def test_several_jumps_in_smooth_surroundings_are_each_found():
+    """Also one that is small beside what else happens between two points."""
+    w = torch.tensor([0.0], dtype=FLOAT, requires_grad=True)
+
+    def evaluate():
+        return (torch.tanh(20 * (w - 0.1)) + 0.05 * (w > 0.1).double()).sum()
+
+    coarse = landscapes.scan(evaluate, [w], [[torch.ones_like(w)]], torch.linspace(-1, 1, 5, dtype=FLOAT))
+    (jump,) = landscapes.jumps(evaluate, [w], [torch.ones_like(w)], coarse, least=0.01)
+    assert landscapes.gaps(coarse).max() > 0.5
+    assert (jump.step, jump.size) == (pytest.approx(0.1), pytest.approx(0.05, rel=1e-3))
+
+
+def test_connections_that_do_not_exist_do_not_move():
+    w = torch.randn(4, 4, dtype=FLOAT, generator=torch.Generator().manual_seed(0)).fill_diagonal_(0)
+    (d,) = landscapes.direction([w], torch.Generator().manual_seed(1))
+    assert d.diagonal().tolist() == [0.0] * 4
+    torch.testing.assert_close(d.norm(dim=1), w.norm(dim=1))
+
+
+def test_where_the_gradient_vanishes_it_has_no_direction():
+    w = torch.tensor([0.0], dtype=FLOAT, requires_grad=True)
+    steps = torch.linspace(-1, 1, 5, dtype=FLOAT)
+    flat = landscapes.scan(lambda: 0 * w.sum(), [w], [[torch.ones_like(w)]], steps)
+    half = landscapes.scan(lambda: torch.relu(w - 0.25).sum(), [w], [[torch.ones_like(w)]], steps)
+    assert math.isnan(landscapes.fragmentation(flat)["direction_consistency"])
+    assert half.cosine.isnan().tolist() == [True, True, True, False]
+    assert landscapes.fragmentation(half)["direction_consistency"] == pytest.approx(1.0)

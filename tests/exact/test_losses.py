@@ -119,6 +119,13 @@ def test_timed_readout():
     [
         lambda: losses.first_spike(torch.zeros(2, 3), torch.zeros(3, dtype=torch.long), 1.0),
         lambda: losses.first_spike(torch.zeros(3), torch.tensor(0), -1.0),
+        lambda: losses.first_spike(torch.zeros(2, 3), torch.tensor([0, 3]), 1.0),
+        lambda: losses.first_spike(torch.zeros(2, 3), torch.tensor([0, -1]), 1.0),
+        lambda: losses.first_spike(torch.zeros(2, 3), torch.tensor([0.0, 1.7]), 1.0),
+        lambda: losses.first_spike(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), 1.0),
+        lambda: losses.leaky_readout(random_case("qif", 0).run(), torch.zeros(3, 6), 1.0, at=3.5),
+        lambda: losses.leaky_readout(random_case("qif", 0).run(), torch.zeros(3, 6), 1.0, at=-0.5),
+        lambda: losses.leaky_readout(random_case("qif", 0).run(), torch.zeros(3, 6), 1.0, at=math.nan),
         lambda: losses.target_times(torch.zeros(2), torch.zeros(3), 1.0),
         lambda: losses.leaky_readout(random_case("qif", 0).run(), torch.zeros(3, 5), 1.0),
         lambda: losses.timed_readout(random_case("qif", 0).run(), torch.zeros(1, 3, 6)),

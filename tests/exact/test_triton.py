@@ -75,6 +75,17 @@ def test_room_grows(coupled, monkeypatch):
 
 
 @interpreted
+def test_an_arrival_is_no_event():
+    """Two spikes and their arrivals are two events."""
+    given = exact.OscLIF(1.0, 1.4, 1.0), torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(0), [], 3.0
+    delays = None, torch.tensor([0.1])
+    with backend("triton"):
+        assert len(exact.simulate(*given, delays=delays, max_events=2).times) == 2
+        with pytest.raises(RuntimeError, match="max_events=1 "):
+            exact.simulate(*given, delays=delays, max_events=1)
+
+
+@interpreted
 @pytest.mark.parametrize("coupled", [False, True], ids=["uncoupled", "coupled"])
 def test_strong_currents_empty_batches_and_overflow(coupled):
     case = random_case("qif", 0, coupled=coupled, **SMALL | {"scale": 60.0, "K": 2})

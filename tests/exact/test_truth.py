@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import NEURONS, random_case, weigh
 
-from rheobase import exact
+from rheobase import backend, exact
 
 FLOAT = torch.float64
 
@@ -239,3 +239,44 @@ def test_flat_spikes_are_reported():
     assert single(exact.QIF(), 9.0).smallest_slope.item() == math.inf
     with pytest.warns(RuntimeWarning, match="gradient explodes"):
         single(exact.LIF(), 4.0 + 1e-14)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+@pytest.mark.parametrize("tau", [0.01, 0.1, 0.3, 1.0, 1.9])
+def test_twins_at_their_period_fire_one_after_the_other(tau, engine):
+    """Whatever ω Θ is rounded to, the first one's kick leaves the second at its period: cot(π) stays infinite."""
+    neuron, coupling = exact.Theta(tau, 1.25), tensor([[0.0, 0.5], [0.5, 0.0]])
+    with backend(engine):
+        events = exact.simulate(neuron, tensor([[0.0], [0.0]]), coupling, tensor([]), [], 3.2 * neuron.period)
+    assert events.ids[:2].tolist() == [0, 1]
+    torch.testing.assert_close(events.times[:2], tensor([neuron.period] * 2), rtol=1e-12, atol=0)
+    assert events.counts().tolist() == [3, 3]
+    assert bool(((events.state_at_T >= 0) & (events.state_at_T < neuron.period)).all())
+
+
+@pytest.mark.parametrize("engine", ["cpu", "eager"])
+@pytest.mark.parametrize(("coupling", "counts"), [(-1.0, [1, 1]), (-3.0, [1, 0])])
+def test_a_lif_twin_fires_unless_the_inhibition_of_the_first_stops_its_rise(coupling, counts, engine):
+    """I = 3.73 at the threshold: -1 leaves it above θ, -3 does not. The same as if the second came a little later."""
+    w_net = tensor([[0.0, coupling], [coupling, 0.0]])
+    for late in (0.0, 1e-9):
+        w_in = tensor([[6.0], [6.0 - late]])
+        with backend(engine):
+            events = exact.simulate(exact.LIF(), w_in, w_net, tensor([0.1]), torch.tensor([0]), 1.0)
+        assert events.counts().tolist() == counts
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("weight", [-400.0, -900.0, -1100.0, -1e5])
+def test_the_most_inhibited_neuron_is_the_last(weight, dtype):
+    """Its pseudospike is late, but a finite time with a finite gradient, whatever the label."""
+    w = torch.tensor([[weight], [weight / 2], [1.0]], dtype=dtype).requires_grad_()
+    events = exact.simulate(exact.QIF(), w, None, torch.tensor([0.999], dtype=dtype), [0], 1.0, pseudospikes=True)
+    first = events.first([0, 1, 2], 1)[:, 0]
+    assert bool(first.isfinite().all()) and first[2] < 2 and first[0] > 1e8 and first[0] >= first[1] > 1e4
+    for label in range(3):
+        (gradient,) = torch.autograd.grad(exact.losses.first_spike(first, label, 1.0), w, retain_graph=True)
+        assert bool(gradient.isfinite().all()) and gradient[2] != 0
+    if weight == -400:
+        (gradient,) = torch.autograd.grad(first[0], w)
+        assert gradient[0].item() == pytest.approx(-first[0].item() / 20 * math.exp(-0.002), rel=1e-3)

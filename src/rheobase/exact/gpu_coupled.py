@@ -13,7 +13,7 @@ TOO_MANY, OVERFLOW, ROOM = (int(code) for code in (gpu_loop.TOO_MANY, gpu_loop.O
 
 def forward(run: gpu.Run, store: bool) -> list[Tensor]:
     """[times, ids, is_input, rank, state, slope] of `run`, which keeps the log."""
-    N, limit = run.problem.w_in.shape[0], run.problem.max_events
+    N, limit = run.problem.w_in.shape[0], run.problem.max_events * (1 if run.delays is None else 2)
     run.room = min(run.times.shape[1] + FIRST_ROOM * N, limit)
     while True:
         _attempt(run, store)
@@ -22,7 +22,7 @@ def forward(run: gpu.Run, store: bool) -> list[Tensor]:
             break
         run.room = min(2 * run.room, limit)
     status = run.arrays["status"]
-    gpu.judge(status == TOO_MANY, status == OVERFLOW, limit)
+    gpu.judge(status == TOO_MANY, status == OVERFLOW, run.problem.max_events)
     return _report(run)
 
 

@@ -63,6 +63,7 @@ def forward(
     flattest = tl.full([BLOCK], float("inf"), tl.float64)
     now = T * 0.0
     n = 0
+    happened = 0
     following = 0
     oldest = 0
     result = RUNNING
@@ -88,7 +89,9 @@ def forward(
         a, b, c, _k, _s = FLOW(a, b, c, dt, p0, p1, p2)
         now = tl.where(fires, now + soonest, horizon)
         over = (fires == 0) & (coming >= T)
-        result = tl.where(over, FINE, tl.where(n >= limit, TOO_MANY, tl.where(n >= room, ROOM, RUNNING)))
+        own = (fires != 0) | is_input  # an arrival is no event of its own
+        full = own & (happened >= limit)
+        result = tl.where(over, FINE, tl.where(full, TOO_MANY, tl.where(n >= room, ROOM, RUNNING)))
         alive = result == RUNNING
         is_input = is_input & (fires == 0)
         kicks = alive & (is_input == 0)  # through w_net: an arrival, or a spike where there are no delays
@@ -121,6 +124,7 @@ def forward(
         count += tl.where(spiker, 1, 0)
         following += tl.where(alive & is_input, 1, 0)
         n += tl.where(alive, 1, 0)
+        happened += tl.where(alive & own, 1, 0)
     store3(state + sample * 3 * BLOCK, lane, a, b, c, BLOCK)
     spoilt = tl.sum(tl.where(lane < N, a * 0.0 + b * 0.0 + c * 0.0, 0.0)) != 0.0
     tl.store(status + sample, tl.where((result == FINE) & spoilt, OVERFLOW, result))

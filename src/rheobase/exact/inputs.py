@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from rheobase.exact.neuron import Neuron
+from rheobase.exact.neuron import Neuron, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ def check(neuron, w_in, w_net, times, ids, T, x0, delays, max_events) -> Problem
         _fail("w_in must have at least one row", f"shape {list(w_in.shape)}", "Pass one row per neuron.")
     w_net = _network(w_net, w_in)
     T = _end(T)
-    if max_events is not None and (isinstance(max_events, bool) or not isinstance(max_events, int) or max_events < 1):
+    if max_events is not None and not whole(max_events):
         _fail("max_events must be a whole number above 0", repr(max_events), "Leave it None for the default guard.")
     times, ids, batched = _spikes(times, ids, w_in, inputs)
     x0, wide = _state(neuron, x0, w_in, times.shape[0] if batched else None)
@@ -64,14 +64,17 @@ def check(neuron, w_in, w_net, times, ids, T, x0, delays, max_events) -> Problem
         x0,
         delays_net,
         T,
-        max_events or DEFAULT_MAX_EVENTS,
+        int(max_events or DEFAULT_MAX_EVENTS),
         batched,
     )
 
 
 def _floating(name: str, value, like: torch.Tensor | None) -> torch.Tensor:
     if not isinstance(value, torch.Tensor):
-        value = torch.as_tensor(value, device=None if like is None else like.device)
+        try:
+            value = torch.as_tensor(value, device=None if like is None else like.device)
+        except (TypeError, ValueError, RuntimeError):
+            _fail(f"{name} must be a tensor", type(value).__name__, "Pass a tensor, or numbers that make one.")
     if like is None and value.device.type not in ("cpu", "cuda"):
         _fail(f"{name} must be on the CPU or a CUDA GPU", value.device, "Move all tensors with .cpu() or .cuda().")
     if like is not None and value.device != like.device:
@@ -101,7 +104,7 @@ def _network(w_net, w_in: torch.Tensor) -> torch.Tensor | None:
 def _end(T) -> float:
     try:
         T = float(T)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):
         _fail("T must be one number", repr(T), "Pass the duration of the trial.")
     if not (math.isfinite(T) and T > 0):
         _fail("T must be finite and above 0", T, "Pass the duration of the trial.")
@@ -131,7 +134,10 @@ def _spikes(times, ids, w_in: torch.Tensor, inputs: int) -> tuple[torch.Tensor, 
 
 def _integers(ids, device: torch.device) -> torch.Tensor:
     if not isinstance(ids, torch.Tensor):
-        ids = torch.as_tensor(ids, device=device)
+        try:
+            ids = torch.as_tensor(ids, device=device)
+        except (TypeError, ValueError, RuntimeError):
+            _fail("ids must be integers", type(ids).__name__, "Pass one id per time.")
     if ids.device != device:
         _fail(f"ids must be where w_in is, on {device}", ids.device, "Move ids with .to(w_in.device).")
     if ids.numel() and ids.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
@@ -152,7 +158,7 @@ def _state(neuron: Neuron, x0, w_in: torch.Tensor, batch: int | None) -> tuple[t
         _fail(f"x0 and times must agree on the batch, {batch}", x0.shape[0], "One state per sample, or one for all.")
     if (why := neuron.refuse(x0)) is not None:
         raise ValueError(f"simulate: {type(neuron).__name__}: {why}")
-    return (x0, True) if x0.dim() == 3 else (x0.expand(batch or 1, rows, N), False)
+    return (x0, True) if x0.dim() == 3 else (x0.expand(1 if batch is None else batch, rows, N), False)
 
 
 def _delayed(times, ids, delays, w_in: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:

@@ -51,7 +51,11 @@ def _columns(w: torch.Tensor) -> torch.Tensor:
 
 
 class _Handed:
-    """A problem in C's form; keeps alive what it points to, and the log."""
+    """A problem in C's form; keeps alive what it points to, and the log.
+
+    The times are its own: the sweep back finds its way in the log by them, and numpy may share the caller's memory,
+    where torch notices no change.
+    """
 
     def __init__(self, problem: Problem) -> None:
         N, inputs = problem.w_in.shape
@@ -61,7 +65,7 @@ class _Handed:
             torch.tensor(problem.neuron.parameters(), dtype=torch.float64),
             self.w_in,
             self.w_net,
-            problem.times.detach().double().contiguous(),
+            problem.times.detach().to(torch.float64, copy=True, memory_format=torch.contiguous_format),
             None if problem.delays_net is None else problem.delays_net.detach().double().contiguous(),
             problem.ids.contiguous(),
             problem.x0.detach().contiguous(),

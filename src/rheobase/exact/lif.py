@@ -7,10 +7,9 @@ import math
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from rheobase.exact.lif_source import SOURCE
-from rheobase.exact.neuron import Array, Neuron, positive
+from rheobase.exact.neuron import Array, Neuron
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +18,10 @@ class LIF(Neuron):
 
     Math: τ V' = -V + I, (τ/2) I' = -I; an arriving spike adds its weight to I. With x = exp(-Δt/τ): V x + I (x - x²).
         A spike is the larger root of I x² - (V + I) x + θ = 0. Its gradient grows as 1/(I - θ), I at the spike, without
-        bound.
+        bound. It takes a V that rises: a neuron which stands at the threshold when another's spike inhibits it, at the
+        same time but with a lower index, fires only if still I > θ, as if that spike had come just before.
     Units: tau in the unit of all times; V, I and threshold without unit.
-    Errors: an initial V at or above the threshold is refused.
+    Errors: an initial V above the threshold is refused. At the threshold the neuron fires at once if I > θ.
     Source: EQUATIONS "Exact spike-based gradients"; EventProp, Wunderlich & Pehle 2021.
     """
 
@@ -31,17 +31,12 @@ class LIF(Neuron):
     source: ClassVar[str] = SOURCE
     gpu: ClassVar[str] = "lif_gpu"
 
-    def __post_init__(self) -> None:
-        positive("LIF", "tau", self.tau)
-        positive("LIF", "threshold", self.threshold)
+    @property
+    def top(self) -> float:
+        return self.threshold
 
     def parameters(self) -> tuple[float, ...]:
         return (self.tau, self.threshold)
-
-    def refuse(self, x0: torch.Tensor) -> str | None:
-        if bool((x0[..., 0, :] >= self.threshold).any()):
-            return f"x0 row V must lie below the threshold {self.threshold}; got up to {x0[..., 0, :].max().item()}."
-        return None
 
     def lift(self, x: Array) -> Array:
         return x.copy()

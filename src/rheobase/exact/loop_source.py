@@ -200,10 +200,11 @@ static int forward_one(const problem *p, int64_t b, sample *r, real *st, real *o
         st = out, out = swap;
         now = first >= 0 ? now + dt : horizon;
         if (first < 0 && coming >= p->T) break;
-        if (r->n >= p->max_events) return TOO_MANY;
+        const int arrives = first < 0 && inside < outside; /* no event of its own */
+        if (!arrives && r->reported >= p->max_events) return TOO_MANY;
         event e = {now, dt, -1, first, SPIKE};
-        if (first < 0 && outside <= inside) e.kind = INPUT, e.id = (int32_t)ids[next], e.source = next++;
-        else if (first < 0) {
+        if (first < 0 && !arrives) e.kind = INPUT, e.id = (int32_t)ids[next], e.source = next++;
+        else if (arrives) {
             e.kind = ARRIVAL, e.source = r->waiting[--r->n_waiting].source;
             e.id = r->log[e.source].id;
         } else if (p->delays && !post(r, now + p->delays[first], r->n)) return NO_MEMORY;

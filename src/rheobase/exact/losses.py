@@ -6,6 +6,8 @@ simulate with pseudospikes=True to give it one.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -16,20 +18,25 @@ from rheobase.exact.simulate import Events
 def first_spike(times: Tensor, labels: Tensor, T: float, gamma: float = 0.01, missing: float | None = None) -> Tensor:
     """Cross-entropy of first spike times: the earliest output is the answer.
 
-    Math: -log softmax(-t)[label] + gamma (exp(t[label] / T) - 1), the mean over the batch.
+    Math: -log softmax(-t)[label] + gamma (exp(t[label] / T) - 1), the mean over the batch; the exponent counts up to
+        half of what overflows.
     Shapes: times [B, outputs] or [outputs], as `events.first(outputs, 1)[..., 0]`; labels [B] or a scalar.
     Units: times in the unit in which the softmax is taken; `missing` is the time of a spike that did not come, by
         default T.
     Source: EQUATIONS "Exact spike-based gradients", Loss.
     """
     labels = torch.as_tensor(labels, device=times.device)
-    if times.shape[:-1] != labels.shape or times.dim() > 2:
+    if times.shape[:-1] != labels.shape or times.dim() not in (1, 2) or labels.numel() == 0:
         given = f"{list(times.shape)}, {list(labels.shape)}"
-        raise ValueError(f"first_spike: times [B, outputs] need labels [B]; got {given}.")
+        raise ValueError(f"first_spike: times [B, outputs] need labels [B], B of at least 1; got {given}.")
+    if labels.is_floating_point() or bool(((labels < 0) | (labels >= times.shape[-1])).any()):
+        given = f"{labels.dtype}, {labels.min().item()} to {labels.max().item()}"
+        raise ValueError(f"first_spike: labels must be whole numbers in 0..{times.shape[-1] - 1}; got {given}.")
     positive("first_spike", "T", T)
     times = _finite(times, T if missing is None else missing)
     label = times.gather(-1, labels.long()[..., None])[..., 0]
-    return (label + torch.logsumexp(-times, -1) + gamma * torch.expm1(label / T)).mean()
+    exponent = (label / T).clamp(max=math.log(torch.finfo(times.dtype).max) / 2)
+    return (label + torch.logsumexp(-times, -1) + gamma * torch.expm1(exponent)).mean()
 
 
 def soft_counts(times: Tensor, T: float, width: float) -> Tensor:
@@ -86,7 +93,7 @@ def leaky_readout(
     """Leaky integrators driven by the network's spikes: their mean over the trial, or their value at a time.
 
     Math: τ y' = -y, y += weights[:, i] at a spike of neuron i. Mean: Σ w τ (1 - exp(-(T - t)/τ)) / T; at a time s:
-        Σ w exp(-(s - t)/τ) over the spikes before s. With a discount κ the mean of y(s) exp(-s/κ):
+        Σ w exp(-(s - t)/τ) over the spikes up to s, one at s included. With a discount κ the mean of y(s) exp(-s/κ):
         Σ w μ exp(-t/κ) (1 - exp(-(T - t)/μ)) / T, 1/μ = 1/τ + 1/κ; early spikes count more, so that the time of every
         spike matters, which in the plain mean only that of late ones does.
     Shapes: weights [outputs, N] -> [B, outputs], or [outputs] without a batch.
@@ -98,6 +105,8 @@ def leaky_readout(
     if at is not None and discount is not None:
         raise ValueError("leaky_readout: a value at a time has no discount; pass `at` or `discount`, not both.")
     end = events.T if at is None else at
+    if not 0 <= end <= events.T:
+        raise ValueError(f"leaky_readout: `at` must lie in the trial, 0 to {events.T}; got {at}.")
     counts = ~events.is_input & (events.ids >= 0) & (events.times <= end)
     left = (end - torch.where(counts, events.times, end)) / tau
     share = torch.exp(-left) if at is not None else _mean_share(left * tau, events.T, tau, discount)
@@ -111,7 +120,8 @@ def timed_readout(events: Events, weights: Tensor) -> Tensor:
     """A sum over all spikes of weights that change with time, linearly between knots.
 
     Math: Σ w_i(t) over the spikes t of every neuron i, w_i piecewise linear with knots evenly over [0, T]. A spike that
-        moves changes the answer by the slope of w_i; one that appears changes it by w_i(t).
+        moves changes the answer by the slope of w_i; one that appears changes it by w_i(t). The spikes of QIF neurons
+        appear at T only: where weights[-1] is 0 their answer is continuous.
     Shapes: weights [knots, outputs, N], at least two knots -> [B, outputs], or [outputs] without a batch.
     """
     N = events.state_at_T.shape[-1]

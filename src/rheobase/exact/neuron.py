@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import math
+import numbers
 from typing import ClassVar
 
 import numpy as np
@@ -17,10 +18,17 @@ import torch
 Array = np.ndarray
 
 
-def positive(name: str, field: str, value: float) -> None:
-    """Refuse a parameter that is not a finite number above zero."""
-    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+def positive(name: str, field: str, value: float) -> float:
+    """The parameter; one that is not a finite number above zero is refused."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and value > 0):
         raise ValueError(f"{name}: {field} must be a finite number above 0; got {value!r}.")
+    return float(value)
+
+
+def whole(value: object) -> bool:
+    """Whether the value is a whole number of at least 1."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 class Neuron(abc.ABC):
@@ -33,12 +41,24 @@ class Neuron(abc.ABC):
     source: ClassVar[str]  # C: the same pieces for the kernel
     gpu: ClassVar[str]  # the module beside this one with the same pieces for Triton
 
+    def __post_init__(self) -> None:
+        for field, value in list(vars(self).items()):
+            object.__setattr__(self, field, positive(type(self).__name__, field, value))
+
+    @property
+    def top(self) -> float:
+        """The largest value of the first public row, at which the neuron spikes; a trial may begin and end there."""
+        return math.inf
+
     @abc.abstractmethod
     def parameters(self) -> tuple[float, ...]:
         """The numbers handed to the C kernel as `par`."""
 
     def refuse(self, x0: torch.Tensor) -> str | None:
         """Why x0 [..., rows, N] cannot be an initial state, or None."""
+        row = x0[..., 0, :]
+        if bool((row > row.new_tensor(self.top)).any()):
+            return f"x0 row {self.rows[0]} must be at most {self.top}; got up to {row.max().item()}."
         return None
 
     @abc.abstractmethod

@@ -13,6 +13,7 @@ from rheobase.exact.kernel import KernelEngine
 from rheobase.exact.reference_engine import ReferenceEngine
 from rheobase.fuse import build
 from rheobase.fuse import operator as backends
+from rheobase.fuse.once import first_order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,21 +33,33 @@ class Happened:
         return Happened(*(field[0] for field in fields))
 
 
+def _backward(ctx, g_times, _ids, _is_input, _rank, g_state, _slope):
+    ctx.saved_tensors  # noqa: B018 (torch checks that none was changed in place: engines read them again)
+    gradients = ctx.engine.backward(ctx.problem, ctx.kept, g_times.contiguous(), g_state.contiguous())
+    wanted = zip(gradients, ctx.needs_input_grad[4:], strict=True)
+    return None, None, None, None, *(gradient.to(g_state) if want else None for gradient, want in wanted)
+
+
 class _Simulation(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, problem, engine, store, w_in, w_net, times, x0, delays):
+    def forward(ctx, problem, engine, store, ids, w_in, w_net, times, x0, delays):
+        ctx.save_for_backward(ids, w_in, w_net, times, x0, delays)
         kept, (times, ids, is_input, rank, state, slope) = engine.forward(problem, store)
         ctx.problem, ctx.engine, ctx.kept = problem, engine, kept
         ctx.mark_non_differentiable(ids, is_input, rank, slope)
         ids, is_input, rank, slope = (value.to(w_in.device) for value in (ids, is_input, rank, slope))
-        return times.to(w_in), ids, is_input, rank, state.to(w_in), slope
+        state = state.to(w_in, copy=True)
+        state[..., 0, :].clamp_(max=problem.neuron.top)  # rounding puts a spike at T on either side of its threshold
+        return times.to(w_in), ids, is_input, rank, state, slope
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, g_times, _ids, _is_input, _rank, g_state, _slope):
-        gradients = ctx.engine.backward(ctx.problem, ctx.kept, g_times.contiguous(), g_state.contiguous())
-        wanted = zip(gradients, ctx.needs_input_grad[3:], strict=True)
-        return None, None, None, *(gradient.to(g_state) if want else None for gradient, want in wanted)
+    backward = staticmethod(
+        first_order(
+            _backward,
+            "event-driven simulations",
+            "differentiate one output at a time",
+            "take differences of first derivatives",
+        )
+    )
 
 
 def engine(device: torch.device) -> Any:
@@ -72,4 +85,4 @@ def run(problem: Problem) -> Happened:
     """Simulate a checked problem."""
     tensors = (problem.w_in, problem.w_net, problem.times, problem.x0, problem.delays_net)
     store = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
-    return Happened(*_Simulation.apply(problem, engine(problem.w_in.device), store, *tensors))
+    return Happened(*_Simulation.apply(problem, engine(problem.w_in.device), store, problem.ids, *tensors))

@@ -7,9 +7,8 @@ import math
 from typing import ClassVar
 
 import numpy as np
-import torch
 
-from rheobase.exact.neuron import Array, Neuron, positive
+from rheobase.exact.neuron import Array, Neuron
 from rheobase.exact.osclif_source import SOURCE
 
 
@@ -21,7 +20,7 @@ class OscLIF(Neuron):
         clips V at θ: the neuron then spikes at once, at the time of the kick, and no gradient goes back through its V.
     Units: tau in the unit of all times; i0 and threshold without unit; the public state is one row, the phase. A
         negative phase is a V below 0.
-    Errors: an initial phase at or above Θ is refused.
+    Errors: an initial phase above Θ is refused. At Θ the neuron fires at once.
     Source: EQUATIONS "Exact spike-based gradients".
     """
 
@@ -33,8 +32,7 @@ class OscLIF(Neuron):
     gpu: ClassVar[str] = "osclif_gpu"
 
     def __post_init__(self) -> None:
-        for field in ("tau", "i0", "threshold"):
-            positive("OscLIF", field, getattr(self, field))
+        super().__post_init__()
         if self.i0 <= self.threshold:
             raise ValueError(f"OscLIF: i0 must be above the threshold {self.threshold}; got {self.i0}.")
 
@@ -51,13 +49,12 @@ class OscLIF(Neuron):
     def parameters(self) -> tuple[float, ...]:
         return (self.tau, self.i0, self.floor)
 
-    def refuse(self, x0: torch.Tensor) -> str | None:
-        if bool((x0 >= self.period).any()):
-            return f"x0 holds phases and must lie below {self.period}; got up to {x0.max().item()}."
-        return None
+    @property
+    def top(self) -> float:
+        return self.period
 
     def lift(self, x: Array) -> Array:
-        return x.copy()
+        return np.minimum(x, self.period)
 
     def lower(self, state: Array) -> Array:
         return state.copy()

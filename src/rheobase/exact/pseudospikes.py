@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from rheobase.exact.neuron import Neuron
+from rheobase.exact.neuron import Neuron, whole
 
 
 def layers_of(w_net: torch.Tensor) -> list[torch.Tensor]:
@@ -30,7 +30,7 @@ def layers_of(w_net: torch.Tensor) -> list[torch.Tensor]:
 
 def sized(layers: Sequence[int], N: int, device: torch.device | None = None) -> list[torch.Tensor]:
     """Consecutive neurons in layers of the given sizes."""
-    if any(not isinstance(size, int) or size < 1 for size in layers) or sum(layers) != N:
+    if not all(map(whole, layers)) or sum(layers) != N:
         raise ValueError(f"simulate: layers must be sizes that add up to the {N} neurons; got {list(layers)}.")
     ends = list(itertools.accumulate(layers, initial=0))
     return [torch.arange(start, end, device=device) for start, end in itertools.pairwise(ends)]
@@ -45,9 +45,10 @@ def drive(
         layer by layer from input 0, the rate with the drive just found. Between layers that are not neighbours only
         weights that are not 0 count (and have a gradient).
     """
+    groups = None if layers is None else sized(layers, state.shape[-1], state.device)
     if w_net is None:
         return torch.zeros_like(state[:, 0])
-    groups = layers_of(w_net) if layers is None else sized(layers, w_net.shape[0], w_net.device)
+    groups = groups or layers_of(w_net)
     if len(groups) == 1:
         return neuron.pseudo_rate(state, None) @ w_net.T
     level = torch.zeros(w_net.shape[0], dtype=torch.long, device=w_net.device)

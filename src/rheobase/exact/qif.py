@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from rheobase.exact.neuron import Array, Neuron, positive
+from rheobase.exact.neuron import Array, Neuron
 from rheobase.exact.qif_source import SOURCE
 
 ALPHA = 10.0  # softness of the rectified current behind pseudospikes
@@ -40,7 +40,8 @@ class QIF(Neuron):
 
     Math: τ V' = V (V - 1) + I, (τ/2) I' = -I; an arriving spike adds its weight to I. V is kept as a ratio a/b, in
         which infinity is an ordinary point: with s = 1 - exp(-Δt/τ), a' = (1 - s)(a C + b I S), b' = b C - a S, and the
-        reset is a change of sign. Rest at V = 0, separatrix at V = 1.
+        reset is a change of sign. Rest at V = 0, separatrix at V = 1. Pseudospikes grow with exp(-I/20): their current
+        counts down to -500 in float32 (times of 10¹⁰ τ) and -4600 in float64, and has no gradient below.
     Units: tau in the unit of all times; V and I without unit.
     Source: EQUATIONS "Exact spike-based gradients"; Klos & Memmesheimer, spike-based gradient descent without jumps.
     """
@@ -49,9 +50,6 @@ class QIF(Neuron):
     rows: ClassVar[tuple[str, ...]] = ("V", "I")
     source: ClassVar[str] = SOURCE
     gpu: ClassVar[str] = "qif_gpu"
-
-    def __post_init__(self) -> None:
-        positive("QIF", "tau", self.tau)
 
     def parameters(self) -> tuple[float, ...]:
         return (self.tau,)
@@ -130,15 +128,16 @@ class QIF(Neuron):
 
     def pseudo_time(self, state: torch.Tensor, drive: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         rho = _soft(state[..., 1, :] + drive).sqrt()
-        return (k * math.pi - torch.atan((state[..., 0, :] - 0.5) / rho) - math.pi / 2) * self.tau / rho
+        return ((k - 1) * math.pi + torch.atan2(rho, state[..., 0, :] - 0.5)) * self.tau / rho
 
     def pseudo_rate(self, state: torch.Tensor, drive: torch.Tensor | None) -> torch.Tensor:
         if drive is None:
-            rho = math.sqrt(ALPHA * math.log(2))
-            return torch.atan((state[..., 0, :] - 0.5) / rho) / math.pi + 0.5
-        return torch.atan((state[..., 0, :] - 0.5) / _soft(state[..., 1, :] + drive).sqrt()) / math.pi + 0.5
+            drive = -state[..., 1, :]
+        rho = _soft(state[..., 1, :] + drive).sqrt()
+        return 1 - torch.atan2(rho, state[..., 0, :] - 0.5) / math.pi
 
 
 def _soft(current: torch.Tensor) -> torch.Tensor:
-    """α ln(1 + exp(I/α)): a smooth positive current."""
-    return torch.nn.functional.softplus(current, beta=1 / ALPHA, threshold=50.0)
+    """α ln(1 + exp(I/α)): a smooth positive current, constant below where its power -3/2 would overflow."""
+    least = ALPHA * (math.log(torch.finfo(current.dtype).tiny) / 1.5 + 8)
+    return torch.nn.functional.softplus(current.clamp(min=least), beta=1 / ALPHA, threshold=50.0)

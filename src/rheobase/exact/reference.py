@@ -51,10 +51,11 @@ class TooManyEvents(RuntimeError):
 
 
 def forward(net: Network, max_events: int) -> tuple[list[Event], Array]:
-    """All events in [0, T) and the inner state at T."""
+    """All events in [0, T), at most `max_events` and what arrives of them, and the inner state at T."""
     log: list[Event] = []
     state, now, following = net.neuron.lift(net.x0), 0.0, 0
     pending: list[tuple[float, int]] = []
+    happened = 0
     while True:
         coming, kind = _next_arrival(net, following, pending)
         waits = net.neuron.time_to_spike(state)
@@ -67,8 +68,9 @@ def forward(net: Network, max_events: int) -> tuple[list[Event], Array]:
         before = net.neuron.flow(state, dt)
         if coming >= net.T:
             return log, before
-        if len(log) >= max_events:
+        if kind != ARRIVAL and happened >= max_events:
             raise TooManyEvents
+        happened += kind != ARRIVAL
         if kind == INPUT:
             event = Event(coming, dt, kind, int(net.ids[following]), following, before)
             following += 1

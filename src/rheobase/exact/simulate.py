@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from rheobase.exact import inputs, pseudospikes
-from rheobase.exact.neuron import Neuron
+from rheobase.exact.neuron import Neuron, whole
 from rheobase.exact.operator import run
 
 FLAT = 1e-6  # slope at threshold below which a gradient is called exploding
@@ -62,10 +62,13 @@ class Events:
         return total if self.ids.dim() == 2 else total[0]
 
     def _outputs(self, output_ids, N: int, count: int) -> torch.Tensor:
-        outputs = torch.as_tensor(output_ids, dtype=torch.long, device=self.times.device).reshape(-1)
+        outputs = torch.as_tensor(output_ids, device=self.times.device).reshape(-1)
+        if outputs.numel() and (outputs.is_floating_point() or outputs.dtype == torch.bool):
+            raise ValueError(f"first: output_ids must be whole numbers; got {outputs.dtype}.")
+        outputs = outputs.long()
         if outputs.numel() and bool(((outputs < 0) | (outputs >= N)).any()):
             raise ValueError(f"first: output_ids must lie in 0..{N - 1}; got {outputs.tolist()}.")
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        if not whole(count):
             raise ValueError(f"first: count must be a whole number of spikes, at least 1; got {count!r}.")
         return outputs
 
@@ -108,8 +111,9 @@ def simulate(
         times and ids [B, K] or [K], in any order, padded with inf and -1; x0 [rows, N] or [B, rows, N], default 0;
         delays a pair of [inputs] and [N], either None: what an input or a neuron sends arrives that much later.
     Units: all times in that of the neuron's tau. float32 and float64; event times are kept in float64 inside.
-    Errors: ValueError for anything that is not as above; RuntimeError when a sample exceeds max_events (default 10
-        million), its state overflows, or the backend asked for cannot run here.
+    Errors: ValueError for anything that is not as above; RuntimeError when a sample has more than max_events (default
+        10 million) events, input spikes before T and spikes as in `times` of the result, its state overflows, or the
+        backend asked for cannot run here.
     Backends: tensors on the CPU run the C kernel (samples on threads), tensors on a CUDA GPU the Triton kernels (one
         program per sample, per 64 neurons of it without coupling; at most 4096 coupled neurons); all given tensors
         must be on one device. Weight gradients of a GPU are summed in any order. `rb.backend("eager")` runs the
@@ -118,6 +122,8 @@ def simulate(
         neurons, says how w_net is layered for that; by default it is read from the zeros of w_net. A single layer means
         the recurrent rule.
     """
+    if layers is not None and not pseudospikes:
+        raise ValueError(f"simulate: layers are for pseudospikes only; got {layers}. Pass pseudospikes=True, or none.")
     problem = inputs.check(neuron, w_in, w_net, times, ids, T, x0, delays, max_events)
     happened = run(problem)
     _warn_of_flat_spikes(happened.slope)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from rheobase.exact.neuron import Array, Neuron, positive
+from rheobase.exact.neuron import Array, Neuron
 from rheobase.exact.theta_source import SOURCE
 
 
@@ -20,7 +20,7 @@ class Theta(Neuron):
     Math: τ V' = V (V - 1) + i0, i0 > 1/4; phase φ = (τ/r)(atan((V - 1/2)/r) + π/2), r = √(i0 - 1/4), φ' = 1; spike at
         the period Θ = π τ/r, reset to 0. A kick w turns cot(rφ/τ) into cot(rφ/τ) - w/r, which never reaches the period.
     Units: tau in the unit of all times; i0 without unit; the public state is one row, the phase, in units of time.
-    Errors: an initial phase outside [0, Θ) is refused.
+    Errors: an initial phase outside [0, Θ] is refused. At Θ the neuron fires at once.
     Source: EQUATIONS "Exact spike-based gradients".
     """
 
@@ -31,8 +31,7 @@ class Theta(Neuron):
     gpu: ClassVar[str] = "theta_gpu"
 
     def __post_init__(self) -> None:
-        positive("Theta", "tau", self.tau)
-        positive("Theta", "i0", self.i0)
+        super().__post_init__()
         if self.i0 <= 0.25:
             raise ValueError(f"Theta: i0 must be above 1/4, below it the neuron does not oscillate; got {self.i0}.")
 
@@ -49,13 +48,17 @@ class Theta(Neuron):
     def parameters(self) -> tuple[float, ...]:
         return (self.omega, self.omega * self.tau)
 
+    @property
+    def top(self) -> float:
+        return self.period
+
     def refuse(self, x0: torch.Tensor) -> str | None:
-        if bool(((x0 < 0) | (x0 >= self.period)).any()):
-            return f"x0 holds phases and must lie in [0, {self.period}); got {x0.min().item()} to {x0.max().item()}."
+        if bool((x0 < 0).any()) or super().refuse(x0):
+            return f"x0 holds phases and must lie in [0, {self.period}]; got {x0.min().item()} to {x0.max().item()}."
         return None
 
     def lift(self, x: Array) -> Array:
-        return x.copy()
+        return np.minimum(x, self.period)
 
     def lower(self, state: Array) -> Array:
         return state.copy()
@@ -75,13 +78,17 @@ class Theta(Neuron):
     def time_to_spike(self, state: Array) -> Array:
         return self.period - state[0]
 
+    def _direction(self, state: Array) -> tuple[Array, Array]:
+        """Sine, not negative even where ω Θ is rounded to above π, and cosine of the angle."""
+        return np.maximum(np.sin(self.omega * state), 0.0), np.cos(self.omega * state)
+
     def kick(self, state: Array, w: Array) -> Array:
-        sine, cosine = np.sin(self.omega * state), np.cos(self.omega * state)
+        sine, cosine = self._direction(state)
         return np.arctan2(sine, cosine - w / (self.omega * self.tau) * sine) / self.omega
 
     def kick_adjoint(self, state: Array, w: Array, g: Array) -> tuple[Array, Array]:
         r = self.omega * self.tau
-        sine, cosine = np.sin(self.omega * state), np.cos(self.omega * state)
+        sine, cosine = self._direction(state)
         square = sine**2 + (cosine - w / r * sine) ** 2
         return g / square, (g * sine**2 / square)[0] / (r * self.omega)
 

@@ -11,7 +11,7 @@ from rheobase.exact.gpu_maths import angle
 def lift(par: list[float], x: torch.Tensor) -> torch.Tensor:
     """Public state [B, 1, N] to the kernel's [B, 3, N]."""
     turned = par[0] * x
-    return torch.cat([torch.sin(turned), torch.cos(turned), torch.zeros_like(x)], 1)
+    return torch.cat([torch.sin(turned).clamp(min=0), torch.cos(turned), torch.zeros_like(x)], 1)
 
 
 def lower(par: list[float], state: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,10 @@ SOURCE = """
 enum { ROWS = 2, PUBLIC = 1, ADJOINT = 1, KEEP = 1 };
 
 static void lift(const double *par, const real *x, real *st, int N, int NP) {
-    for (int n = 0; n < N; n++) st[n] = (real)sin(par[0] * x[n]), st[NP + n] = (real)cos(par[0] * x[n]);
+    for (int n = 0; n < N; n++) {
+        const double p = sin(par[0] * x[n]);
+        st[n] = p > 0 ? (real)p : 0, st[NP + n] = (real)cos(par[0] * x[n]);
+    }
 }
 
 static void lower(const double *par, const real *st, real *x, int N, int NP) {
