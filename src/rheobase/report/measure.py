@@ -135,7 +135,8 @@ def _gradients(task: Task) -> dict[str, gradients.Split]:
     lengths = batch.lengths if config.mask_padding else None
     task.model.eval()
     with _noise(task):
-        found = gradients.layers(task.model, lambda: goal.loss(task.model(batch.sequence()), batch.labels, lengths))
+        loss = lambda: goal.loss(task.model(batch.sequence()), batch.labels, lengths)  # noqa: E731
+        found = gradients.layers(task.model, loss, lengths)
         return {name: gradients.split(layer) for name, layer in found.items()}
 
 
