@@ -79,6 +79,7 @@ def test_a_trained_network_is_measured_on_its_test_samples(capsys):
         (["--model", "cnn5", "--rate", "0.1", "--bits", "0"], "from 1 to 32"),
         (["--model", "exact", "--neuron", "qif", "--rate", "0.1"], "no time steps"),
         (["--model", "cnn5", "--rate", "0.1", "--steps", "0"], "--steps from 1"),
+        (["--model", "cnn5", "--neuron", "relu", "--rate", "0.1"], "no spiking neurons to put a --rate into"),
         (["nothing.json"], "nothing.json"),
         (["a.json", "--steps", "8"], "--steps is not for trained networks"),
         (["--model", "cnn5", "--rate", "0.1", "--samples", "9"], "--samples is not for an architecture"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from rheobase.commands import flags, terminal
+from rheobase.names import apart
 
 if TYPE_CHECKING:
     from rheobase.analysis.counts import Layer
@@ -69,7 +70,10 @@ def run(arguments: list[str]) -> int:
     names = list(CONVENTIONS) if options.convention == "all" else [options.convention]
     networks = {}
     for name, layers in _networks(options):
-        layers = layers if options.rate is None else counts.uniform(layers, options.rate)
+        if options.rate is not None:
+            if not any(layer.kind == "neuron" for layer in layers):
+                raise ValueError(f"energy: {name} has no spiking neurons to put a --rate into; leave --rate out.")
+            layers = counts.uniform(layers, options.rate)
         reports = [report(layers, convention(one), options.bits) for one in names]
         _print(name, layers, reports, options)
         networks[name] = layers, reports
@@ -108,9 +112,8 @@ def _networks(options: Options) -> Iterator[tuple[str, "list[Layer]"]]:
     """Every network by its name, with its layers."""
     if options.model is not None:
         yield f"{options.model} {options.neuron}", _untrained(options)
-    stems = [source.stem for source in options.sources]
-    for source in options.sources:
-        yield (source.stem if stems.count(source.stem) == 1 else str(source)), _trained(source, options)
+    for name, source in zip(apart(options.sources), options.sources, strict=True):
+        yield name, _trained(source, options)
 
 
 def _trained(source: Path, options: Options) -> "list[Layer]":
