@@ -36,6 +36,9 @@ REFUSED = [
     (lambda: network("vgg11")(images()[:, :1]), ValueError, "made for 2 channels"),
     (lambda: network("vgg11")(images()[0]), ValueError, r"\[T, B, C, H, W\] or \[B, C, H, W\]"),
     (lambda: network("vgg11")(images().byte()), TypeError, "floating-point"),
+    (lambda: rb.models.create("recurrent", in_channels=4)(torch.rand(5, 4)), ValueError, r"\[T, B, ...\] of 4 inputs"),
+    (lambda: rb.models.create("recurrent", in_channels=4)(torch.rand(5, 2, 3)), ValueError, r"shape \(5, 2, 3\)"),
+    (lambda: rb.models.create("recurrent", in_channels=4)(torch.ones(5, 2, 4).int()), TypeError, "floating-point"),
     (lambda: network("vgg11", steps=None)(images()), ValueError, "create the model with steps=T"),
     (lambda: network("vgg11")(images()[None], steps=2), ValueError, "x has 1 time steps"),
 ]
