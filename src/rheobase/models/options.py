@@ -18,7 +18,7 @@ class Rule(NamedTuple):
 
 def is_whole(value: Any, least: int) -> bool:
     """Whether a value is a whole number of at least so much, and no truth value."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def is_number(value: Any) -> bool:
