@@ -45,6 +45,13 @@ def test_numbers_and_picture(here, capsys):
         assert len(one["layers"]) == len(found["layers"])
 
 
+def test_a_rate_is_called_rough_where_spikes_are_merged(capsys):
+    small = ["--neuron", "lif", "--rate", "0.1", "--width", "0.05", "--convention", "clif"]
+    status, out, _ = run(capsys, "energy", "--model", "plifnet", *small)
+    assert status == 0 and "2 layers see spikes that a max pool or a product" in out
+    assert "max pool" not in run(capsys, "energy", "--model", "cnn5", *small)[1]
+
+
 def test_the_width_of_an_architecture(capsys):
     outs = [run(capsys, *UNTRAINED, "--width", width)[1] for width in ("0.25", "1")]
     assert "9,584 neurons" in outs[0] and "38,336 neurons" in outs[1]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LEGEND = """per sample; ReLU and {small}: the twin without spikes, in float32 and quantised. r: spikes per
 neuron and step below which the network costs less than that twin (<0: never, >1: always);
 both: against the quantised twin with the network quantised, too"""
+MIXED = """{count} layers see spikes that a max pool or a product (attention) has merged: one rate for all neurons is
+not theirs, so that what --rate counts in them, and r, are rough"""
 BUILT = ("steps", "num_classes", "in_channels", "image_size", "width")  # options of an architecture by its name
 WIDEST = 160  # columns of a table; a narrower terminal wraps them instead of losing digits
 
@@ -204,6 +206,9 @@ def _print(name: str, layers: "Sequence[Layer]", reports: "Sequence[Report]", op
         rows.append((one.convention, *map(_number, counted), *map(_rate, rates)))
     _table(("convention",), headers, rows)
     terminal.say(LEGEND.format(small=small))
+    mixed = sum(layer.mixed for layer in layers)
+    if mixed:
+        terminal.say(MIXED.format(count=mixed))
     for one in reports if options.layers else ():
         found = []
         for layer, cost, energy in zip(layers, one.layers, one.layer_energies, strict=True):
