@@ -52,6 +52,20 @@ def test_a_rate_is_called_rough_where_spikes_are_merged(capsys):
     assert "max pool" not in run(capsys, "energy", "--model", "cnn5", *small)[1]
 
 
+def test_a_network_without_spikes_says_so(capsys):
+    from tests.models.small import images, network
+
+    from rheobase.analysis.counts import count
+    from rheobase.analysis.energy import report
+    from rheobase.analysis.energy_conventions import convention
+    from rheobase.commands import energy
+
+    layers = count(network("cnn5", "relu"), images(1))
+    energy._print("relu", layers, [report(layers, convention("clif"))], energy.Options())
+    out = capsys.readouterr().out
+    assert "relu: no spiking neurons" in out and "nan" not in out
+
+
 def test_the_width_of_an_architecture(capsys):
     outs = [run(capsys, *UNTRAINED, "--width", width)[1] for width in ("0.25", "1")]
     assert "9,584 neurons" in outs[0] and "38,336 neurons" in outs[1]

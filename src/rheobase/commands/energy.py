@@ -196,7 +196,8 @@ def _print(name: str, layers: "Sequence[Layer]", reports: "Sequence[Report]", op
 
     neurons = sum(layer.outputs for layer in layers if layer.kind == "neuron")
     steps, rate = max(layer.steps for layer in layers), firing_rate(layers)
-    terminal.say(f"{name}: {neurons:,} neurons, {steps:.4g} steps, {rate:.4f} spikes per neuron and step")
+    fires = f"{neurons:,} neurons, {steps:.4g} steps, {rate:.4f} spikes per neuron and step"
+    terminal.say(f"{name}: {fires if neurons else 'no spiking neurons'}")
     small = f"int{options.bits}"
     headers = ("ACs M", "MACs M", "µJ", "ReLU µJ", f"{small} µJ", "r = ReLU", f"= {small}", f"both {small}")
     rows = []

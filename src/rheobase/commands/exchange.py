@@ -41,12 +41,12 @@ def run(arguments: list[str]) -> int:
     """Exchange neurons or T: `rheobase exchange RUN --neuron lif:reset=hard --search v_reset=-0.2:0.05:11`."""
     options = flags.parse(Options, arguments, "exchange")
     command = flags.line("exchange", arguments)
+    if options.search and not options.neuron:
+        raise ValueError("exchange: --search looks for an option of another neuron; name it with --neuron.")
     if options.study:
         _study(options, command)
     elif not options.sources or not (options.steps or (options.neuron and options.search)):
         raise ValueError("exchange: name a run, and --neuron with --search, or --steps; or ask for a --study.")
-    if options.search and not options.neuron:
-        raise ValueError("exchange: --search looks for an option of another neuron; name it with --neuron.")
     if options.search:
         for name, source in zip(apart(options.sources), options.sources, strict=True):
             _search(name, source, options, command)

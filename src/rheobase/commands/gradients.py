@@ -114,10 +114,13 @@ def _network(source: Path, samples: int) -> tuple[dict[str, float], dict[str, "L
     order = torch.randperm(len(task.validation), generator=torch.Generator().manual_seed(0))[:samples]
     batch = task.place(next(data.batches(task.validation[order], task.encode, len(order))))
     lengths = batch.lengths if config.mask_padding else None
+
+    def loss() -> torch.Tensor:
+        return goal.loss(task.model(batch.sequence()), batch.labels, lengths)
+
     torch.manual_seed(config.seed)
     with activity.Recorder(task.model) as seen:
         seen.lengths = lengths
-        loss = lambda: goal.loss(task.model(batch.sequence()), batch.labels, lengths)  # noqa: E731
         layers = gradients.layers(task.model, loss, lengths)
     norms = list(activity.weight_norms(task.model).values())
     measures = {
