@@ -72,7 +72,8 @@ class Interpreter:
             return z
         if kind == "Conv2d":
             padding = tuple(int(one) for one in node.padding)
-            return F.conv2d(x, numbers["weight"], numbers["bias"], tuple(map(int, node.stride)), padding)
+            stride, dilation = (tuple(map(int, np.broadcast_to(one, 2))) for one in (node.stride, node.dilation))
+            return F.conv2d(x, numbers["weight"], numbers["bias"], stride, padding, dilation)
         return {
             "Input": lambda: x,
             "Output": lambda: x,
@@ -127,19 +128,30 @@ def test_ties_at_the_threshold_spike_in_nir_too(tmp_path):
     assert not torch.equal(Interpreter(graph, 1.0).run(x)["layers_0"], spikes), "no potential was a tie"
 
 
+def loud(model: torch.nn.Module) -> torch.nn.Module:
+    """The model with larger norms: else few spikes pass the untrained layers."""
+    for norm in model.modules():
+        if isinstance(norm, rb.layers.BatchNorm2d):
+            torch.nn.init.constant_(norm.weight, 3.0)
+            torch.nn.init.constant_(norm.bias, 0.5)
+    return model
+
+
 @pytest.mark.parametrize(
     ("name", "neuron", "size"),
-    [("cnn5", "lif", 32), ("spiking_resnet18", "lif", 32), ("resnet20", "plif", 16), ("vggsnn", "dalif", 16)],
+    [
+        ("cnn5", "lif", 32),
+        ("spiking_resnet18", "lif", 32),
+        ("resnet20", "plif", 16),
+        ("vggsnn", "dalif", 16),
+        ("vgg11", "lif", 32),  # its pool repeats one place 7 x 7 times
+    ],
 )
 def test_an_image_network_has_the_same_spikes_in_nir(name, neuron, size, tmp_path):
     torch.manual_seed(1)
     model = rb.models.create(name, neuron, num_classes=3, image_size=size, width=0.0625)
     x = torch.randn(4, 4, 3, size, size)
-    for norm in model.modules():
-        if isinstance(norm, rb.layers.BatchNorm2d):
-            torch.nn.init.constant_(norm.weight, 3.0)  # else few spikes pass the untrained layers
-            torch.nn.init.constant_(norm.bias, 0.5)
-    model.train()(x)  # norms get statistics of their own
+    loud(model).train()(x)  # norms get statistics of their own
     model.eval()
     found = Interpreter(reread(nir_graph(model, x), tmp_path), 1e-4).run(x)
     layers = spikes_of(model, x)
@@ -156,12 +168,97 @@ def test_neurons_that_nir_cannot_express_say_which_it_can(name):
         nir_graph(model, torch.zeros(2, 1, 3, 32, 32))
 
 
+class Squaring(rb.LIF):
+    """LIF with a step of its own, in its dynamics."""
+
+    def dynamics(self, x, v, *, decay, threshold):
+        u = decay * v + x * x
+        s = self.fire(u, threshold)
+        return s, self.after_spike(u, s, threshold)
+
+
+class Halving(rb.DALIF):
+    """DALIF with a step of its own, in its coefficients."""
+
+    def coefficients(self):
+        return {**super().coefficients(), "alpha": 0.5}
+
+
+@pytest.mark.parametrize("kind", [Squaring, Halving])
+def test_a_subclass_with_another_step_is_another_neuron(kind):
+    model = torch.nn.Sequential(rb.layers.Linear(4, 3), kind())
+    with pytest.raises(ValueError, match=f"cannot express {kind.__name__}: it has other equations"):
+        nir_graph(model, torch.zeros(2, 1, 4))
+
+
+@pytest.mark.parametrize("name", ["lif", "plif", "dalif", "problif"])
+def test_another_gradient_makes_no_other_neuron(name):
+    shape = {"num_classes": 3, "in_channels": 4, "hidden": (6,), "weight_seed": 0}
+    options = {"sigma": 0.0} if name == "problif" else {}
+    graphs = []
+    for more in ({}, {"gradient_steps": 2}):
+        torch.manual_seed(0)
+        model = rb.models.create("recurrent", name, neuron_options={**options, **more}, **shape)
+        graphs.append(nir_graph(model, torch.zeros(5, 1, 4)))
+    for node, truncated in zip(*(graph.nodes.values() for graph in graphs), strict=True):
+        for key, value in vars(node).items():
+            assert not isinstance(value, np.ndarray) or np.array_equal(value, vars(truncated)[key]), key
+
+
+def test_what_nir_does_not_know_of_a_layer_is_refused():
+    """Rather than left out: each of these graphs would compute something else."""
+    for options in ({"axon_delays": [0, 1, 2]}, {"delays": [0, 1, 2, 0]}, {"learn_state": True}):
+        layer = rb.Recurrent(rb.LIF(), 4, 3, **options)
+        with pytest.raises(ValueError, match="0 has delays or a learnt initial state"):
+            nir_graph(torch.nn.Sequential(layer), torch.zeros(5, 1, 4))
+    x = torch.zeros(2, 1, 3, 7, 7)
+    for options in ({"ceil_mode": True}, {"padding": 1, "count_include_pad": False}):
+        with pytest.raises(ValueError, match="0 pools beyond the edge or leaves padding out"):
+            nir_graph(torch.nn.Sequential(rb.layers.AvgPool2d(2, **options)), x)
+
+
+class Branches(torch.nn.Module):
+    """A dilated convolution, and a norm behind it that is not alone in seeing it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = rb.layers.Conv2d(2, 3, 3, dilation=2, padding=1), rb.layers.BatchNorm2d(3)
+
+    def forward(self, x):
+        y = self.conv(x)
+        return self.norm(y) + y
+
+
+def test_dilations_stay_and_norms_are_folded_only_where_they_are_alone(tmp_path):
+    torch.manual_seed(0)
+    model, x = Branches(), torch.randn(2, 3, 2, 9, 9)
+    model.train()(x)
+    found = Interpreter(reread(nir_graph(model, x), tmp_path), 1e-4).run(x)["output"]
+    torch.testing.assert_close(found, model(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("export", [nir_graph, torch_program])
+def test_examples_of_another_shape_or_type_are_refused_as_the_network_refuses_them(export):
+    recurrent = rb.models.create("recurrent", "lif", num_classes=3, in_channels=4, hidden=(6,))
+    images = rb.models.create("cnn5", "lif", width=0.0625, steps=2)
+    for model, x, error, words in (
+        (recurrent, torch.rand(3, 4), ValueError, r"must be \[T, B, ...\] of 4 inputs; got shape \(3, 4\)"),
+        (recurrent, torch.rand(3, 2, 5), ValueError, "of 4 inputs"),
+        (recurrent, torch.ones(3, 2, 4, dtype=torch.long), TypeError, "floating-point"),
+        (images, torch.rand(2, 1, 2, 32, 32), ValueError, "made for 3 channels"),
+        (images, torch.ones(2, 1, 3, 32, 32, dtype=torch.uint8), TypeError, "floating-point"),
+        (torch.nn.Sequential(rb.LIF()), torch.rand(3), ValueError, r"must be \[T, B, ...\]"),
+    ):
+        with pytest.raises(error, match=words):
+            export(model, x)
+
+
 def test_layers_that_nir_cannot_express_are_named():
     x = torch.zeros(2, 1, 3, 32, 32)
     with pytest.raises(ValueError, match="features_pool1, MaxPool2d"):
         nir_graph(rb.models.create("plifnet", "lif", width=0.0625), x)
-    with pytest.raises(ValueError, match="no average of equal blocks"):
-        nir_graph(rb.models.create("vgg11", "lif", width=0.0625), x)
+    with pytest.raises(ValueError, match=r"pools \(3, 3\) to \(7, 7\), which is no average of equal blocks"):
+        nir_graph(rb.models.create("vgg11", "lif", width=0.0625), torch.zeros(2, 1, 3, 96, 96))
     with pytest.raises(ValueError, match="dt must be above 0"):
         nir_graph(rb.models.create("cnn5", "lif", width=0.0625), x, dt=0.0)
 
@@ -202,6 +299,35 @@ def test_a_torch_program_of_an_image_network_with_channels_last_and_drawn_spikes
     torch.export.save(program, tmp_path / "network.pt2")
     with torch.no_grad(), rb.backend("eager"):
         assert torch.equal(torch.export.load(tmp_path / "network.pt2").module()(x), model(x))
+
+
+def test_a_torch_program_knows_delays(tmp_path):
+    """Of inputs and between neurons, also for another batch size; the network keeps them as they are."""
+    torch.manual_seed(0)
+    options = {"longest_delay": 4, "delay_step": 2, "weight_gain": 4.0}
+    model = rb.models.create("recurrent", "lif", num_classes=3, in_channels=4, hidden=(6,), **options).eval()
+    model.layers[0].delays = torch.tensor([0, 1, 3, 1])
+    torch.export.save(torch_program(model, torch.rand(7, 2, 4)), tmp_path / "network.pt2")
+    assert "layers.0.axon_delays" in model.state_dict()
+    x = 3 * torch.rand(7, 5, 4)
+    with torch.no_grad(), rb.backend("eager"):
+        y = model(x)
+        assert torch.equal(torch.export.load(tmp_path / "network.pt2").module()(x), y)
+        model.layers[0].axon_delays.zero_()
+        assert not torch.equal(model(x), y), "the delays matter"
+
+
+def test_a_torch_program_sees_every_step_where_its_example_repeats_one():
+    """And the model stays in the mode and the memory format it was in."""
+    torch.manual_seed(0)
+    model = loud(rb.models.create("cnn5", "lif", num_classes=3, width=0.0625, steps=2)).train()
+    model = model.to(memory_format=torch.channels_last)
+    program = torch_program(model, torch.randn(2, 3, 32, 32))
+    assert model.training and model.features.conv2.conv.weight.is_contiguous(memory_format=torch.channels_last)
+    x = torch.randn(2, 2, 3, 32, 32)
+    with torch.no_grad(), rb.backend("eager"):
+        torch.testing.assert_close(program.module()(x), model.eval()(x), rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(model(x)[1], model(x[0].expand(2, -1, -1, -1, -1))[1]), "the second step matters"
 
 
 def test_a_torch_program_needs_a_seed_for_neurons_that_draw():

@@ -60,6 +60,41 @@ def test_an_option_is_chosen_on_validation_data():
         assert list(json.load(file)["steps"]["clif"]) == ["1", "3"]
 
 
+def test_the_papers_own_neuron_can_be_beside_the_search():
+    """CLIF's table 8 puts a biased hard reset in; the soft reset beside it has no potential to reset to."""
+    arguments = ["exchange", "clif", "--neuron", "lif:reset=hard:v_reset=-0.06", "--search", "tau=1.5:2:2"]
+    assert cli.main([*arguments, "--out", "biased"]) == 0
+    with open("biased/search-clif.json") as file:
+        found = json.load(file)["search-clif"]["beside"]
+    with open("found/search-clif.json") as file:
+        unbiased = json.load(file)["search-clif"]["beside"]
+    assert list(found)[1:3] == ["lif, soft reset", "lif:reset=hard:v_reset=-0.06"]
+    assert found["lif, soft reset"] == unbiased["lif, soft reset"]
+
+
+def test_a_neuron_that_cannot_be_built_ends_the_search_before_it_begins(capsys):
+    assert cli.main(["exchange", "clif", "--neuron", "lif:threshold=-1", "--search", "tau=1.5:2:2"]) == 1
+    found = capsys.readouterr()
+    assert "threshold must be above 0" in found.err and "tau +1.5" not in found.out
+
+
+def test_runs_of_the_same_name_are_kept_apart(tmp_path):
+    import shutil
+    from pathlib import Path
+
+    for name in ("lif", "clif"):
+        shutil.copytree(name, tmp_path / name / "run")
+    runs = [str(tmp_path / name / "run") for name in ("lif", "clif")]
+    out = ["--out", str(tmp_path)]
+    assert cli.main(["gradients", *runs, "--samples", "9", *out]) == 0
+    assert list(json.loads((tmp_path / "networks.json").read_text())["networks"]) == runs
+    search = ["--neuron", "lif:reset=hard", "--search", "v_reset=-0.1:0.1:2"]
+    assert cli.main(["exchange", *runs, *search, "--steps", "2", *out]) == 0
+    assert list(json.loads((tmp_path / "steps.json").read_text())["steps"]) == runs
+    searched = [json.loads(path.read_text()) for path in Path(tmp_path).glob("search-*.json")]
+    assert len(searched) == 2 and {next(reversed(one.values()))["source"] for one in searched} == set(runs)
+
+
 def test_studies_are_drawn_from_their_records(tmp_path):
     from rheobase.recipes import studies
     from rheobase.training import record
@@ -103,13 +138,30 @@ def test_a_grid_is_written_in_words():
         (["gradients", "--neurons", "liff"], "liff"),
         (["gradients", "--study", "nmnist-part"], "cifar10-part-truncation or digits-width; got 'nmnist-part'"),
         (["gradients", "--study", "digits-width", "--results", "nowhere"], "rheobase study digits-width --train"),
+        (["gradients", "lif", "lif"], "lif is named twice"),
         (["exchange", "clif"], "--neuron with --search, or --steps"),
+        (["exchange", "clif", "--steps", "2", "--search", "tau=1.5:2:2"], "name it with --neuron"),
         (["exchange", "clif", "--neuron", "lif", "--search", "tau=2"], "option=first:last:count; got 'tau=2'"),
     ],
 )
 def test_mistakes_are_named(capsys, arguments, message):
     assert cli.main(arguments) == 1
     assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_the_learning_curve_marks_the_epoch_that_was_kept(monkeypatch):
+    """Not the one of the lowest validation loss, which another rule of selection may pass by."""
+    from pathlib import Path
+
+    from rheobase.commands import train
+
+    drawn = []
+    monkeypatch.setattr("rheobase.plots.figure.save", lambda made, path: drawn.append(made) or path)
+    with open("lif/record.json") as file:
+        record = json.load(file)
+    worse = {**record["epochs"][0], "epoch": 2, "validation_loss": 99.0}
+    train._picture(Path("lif"), {**record, "epochs": [*record["epochs"], worse], "best_epoch": 2})
+    assert "kept: epoch 2" in [text.get_text() for text in drawn[0].axes[1].get_legend().get_texts()]
 
 
 def test_figures_stay_legible():

@@ -50,7 +50,12 @@ def test_lines_and_planes_of_both_kinds_of_networks(here, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["nowhere"], "nowhere"), ([], "at least one"), (["x", "--points", "2"], "points and plane of 3 or more")],
+    [
+        (["nowhere"], "nowhere"),
+        ([], "at least one"),
+        (["x", "--points", "2"], "points and plane of 3 or more"),
+        (["x", "--single", "-1"], "--plane and --single of 0 (none) or more; got 0 and -1"),
+    ],
 )
 def test_mistakes_are_named(capsys, arguments, message):
     assert cli.main(["landscape", *arguments]) == 1

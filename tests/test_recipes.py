@@ -1,6 +1,7 @@
 """Recipes: every published cell is a config of a network that exists, every twin trains, and the list says so."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -45,6 +46,108 @@ def test_settings_are_those_of_the_papers_tables():
     for name, settings in wanted.items():
         c = recipes.recipe(name)
         assert (c.batch, c.epochs, c.learning_rate, c.weight_decay, c.model_options, c.seed) == settings, name
+
+
+# Settings as the papers print them: tables of settings, captions, texts. Options of neuron, loss, data by their dots.
+PRINTED = {
+    "clif/cifar10-r18": {"steps": 6, "neuron_options.tau": 2.0, "loss": "tet", "loss_options": {}},
+    "clif/tiny-vgg13": {"steps": 6, "augmentation": "tiny-imagenet", "neuron_options.tau": 2.0},
+    "clif/gesture-vgg11": {"data_options.steps": 20, "loss": "tet", "loss_options": {}},
+    "clif/gesture-transformer": {
+        "data_options.steps": 16,
+        "learning_rate": 3e-4,
+        "weight_decay": 0.06,
+        "loss_options.smoothing": 0.1,
+        "batch": 16,
+    },
+    "clif/cifar10dvs-vgg11": {"data_options.steps": 16, "loss_options.target": "onehot"},
+    "clif/cifar10dvs-vggsnn": {"data_options.steps": 10, "loss_options.target": "onehot", "learning_rate": 0.05},
+    "clif/cifar10-cnn5": {"steps": 6, "neuron": "lif", "neuron_options.tau": 2},
+    "ilif/cifar10-r18": {"steps": 6, "neuron": "ilif", "neuron_options": {"tau": 1.1}, "batch": 128, "epochs": 200},
+    "ilif/cifar100-r18": {"steps": 6, "neuron_options": {"tau": 1.1}, "weight_decay": 5e-4},
+    "ilif/cifar10dvs-vgg11": {"data_options.steps": 10, "loss_options.target": "onehot", "neuron_options.tau": 1.1},
+    "ilif/gesture-vgg11": {"data_options.steps": 20, "neuron_options": {"tau": 1.1, "gamma_i": 0.05}},
+    "ilif/cifar10-vgg16": {"steps": 6, "model": "vgg16"},
+    "ilif/cifar10dvs-r18": {"data_options.steps": 10, "model": "spiking_resnet18"},
+    "ilif/gesture-r18": {"data_options.steps": 20, "neuron_options.gamma_i": 0.05, "model": "spiking_resnet18"},
+    "dalif/cifar10-resnet19": {"steps": 4, "neuron": "dalif", "neuron_options": {}, "epochs": 1000},
+    "dalif/cifar10-resnet20": {"steps": 4, "model": "resnet20"},
+    "dalif/cifar100-resnet20": {"steps": 2, "model": "resnet20"},
+    "dalif/cifar10-vgg16": {"steps": 2, "model": "vgg16"},
+    "dalif/cifar100-vgg16": {"steps": 2, "model": "vgg16"},
+    "dalif/imagenet-resnet18": {"steps": 4, "epochs": 320, "model": "imagenet_resnet18"},
+    "dalif/imagenet-resnet34": {"steps": 4, "epochs": 320, "model": "imagenet_resnet34"},
+    "dalif/cifar10dvs-resnet19": {"data_options.steps": 10, "epochs": 1000},
+    "dalif/cifar10dvs-resnet20": {"data_options": {"steps": 16, "size": 64}},
+    "dalif/gesture-vgg11": {"data_options.steps": 16, "epochs": 200, "model": "vgg11_a"},
+    "problif/shd": {"hidden": (128,), "neuron_options.sigma": 1.0, "batch": 32, "learn_readout_tau": False},
+    "problif/shd-plif": {"hidden": (128,), "neuron_options.sigma": 1.3, "learn_readout_tau": True},
+    "problif/smnist-undelayed": {"hidden": (256,), "learn_readout_tau": True, "model_options.longest_delay": 0},
+    "problif/smnist-plif-undelayed": {"hidden": (256,), "learn_readout_tau": True, "model_options.longest_delay": 0},
+    "problif/smnist": {"hidden": (256,), "encoding": "pixels", "model_options.longest_delay": 240},
+    "problif/smnist-lif": {"hidden": (256,), "neuron": "problif", "neuron_options.sigma": 0.0},
+    "problif/smnist-plif0": {"hidden": (256,), "neuron": "probplif", "neuron_options.sigma": 0.0},
+    "problif/hd/baseline": {"neuron": "problif", "neuron_options.sigma": 0.0},
+    "problif/hd-plif/baseline": {"neuron": "probplif", "neuron_options.sigma": 0.0},
+    "exact/mnist": {
+        "hidden": (100, 100),
+        "neuron_options": {"tau": 6 / math.pi, "i0": 5 / 4},
+        "model_options.duration": 2.0,
+        "weight_gain": 0.5,
+        "loss_options": {"T": 2.0, "gamma": 0.01},
+        "optimizer": "adabelief",
+        "learning_rate": 4e-3,
+    },
+}
+# Test accuracies in %, of the recipe's own config, else the best of its cells.
+ACCURACIES = {
+    "clif/cifar10-r18": 95.41,
+    "clif/cifar100-r18": 78.36,
+    "clif/tiny-vgg13": 64.13,
+    "clif/gesture-vgg11": 97.92,
+    "clif/gesture-transformer": 99.31,
+    "clif/cifar10dvs-vgg11": 79.00,
+    "clif/cifar10dvs-vggsnn": 86.10,
+    "ilif/cifar10-r18": 95.49,
+    "ilif/cifar100-r18": 78.51,
+    "ilif/cifar10dvs-vgg11": 78.60,
+    "ilif/gesture-vgg11": 97.92,
+    "ilif/cifar10-vgg16": 94.25,
+    "ilif/cifar100-vgg16": 75.25,
+    "ilif/cifar10dvs-r18": 77.71,
+    "ilif/gesture-r18": 96.88,
+    "dalif/cifar10-resnet19": 96.72,
+    "dalif/cifar100-resnet19": 80.59,
+    "dalif/imagenet-resnet34": 70.58,
+    "dalif/gesture-vgg11": 98.61,
+    "problif/smnist-undelayed": 95.78,
+    "problif/smnist-plif-undelayed": 97.09,
+    "problif/shd": 79.99,
+    "problif/shd-plif": 87.72,
+    "exact/mnist": 97.6,
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_settings_are_as_printed(name):
+    values = recipes.recipe(name).as_dict()
+    for place, wanted in PRINTED[name].items():
+        field, _, option = place.partition(".")
+        found = values[field][option] if option else values[field]
+        assert found == (pytest.approx(wanted) if isinstance(wanted, float) else wanted), place
+
+
+def test_accuracies_are_as_published():
+    found = {name: recipes.published(name)[0].accuracy for name in recipes.names() if recipes.published(name)}
+    assert {name: accuracy for name, accuracy in found.items() if accuracy is not None} == ACCURACIES
+
+
+def test_a_twin_of_the_recipes_neuron_has_its_options():
+    """IPLIF beside ILIF on DVS-Gesture: the same decay of the inhibiting current; both start from the same τ."""
+    base, cells = recipes.recipe("ilif/gesture-vgg11"), DEEP["ilif/gesture-vgg11"].cells
+    configs = {cell.accuracy: cell.config(base) for cell in cells if cell.source == "ILIF table 3"}
+    assert (configs[96.55].neuron, configs[96.55].neuron_options) == ("iplif", {"tau": 1.1, "gamma_i": 0.05})
+    assert (configs[95.49].neuron, configs[95.49].neuron_options) == ("plif", {"variant": "soft", "tau": 1.1})
 
 
 @pytest.mark.parametrize("name", DEEP)

@@ -1,7 +1,8 @@
-"""Names given by users: an unknown one fails with the nearest known one."""
+"""Names given by users: an unknown one fails with the nearest known one, and runs are told apart by their shortest."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -17,3 +18,15 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> ValueError:
     near = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ValueError(f"Unknown {kind} {given!r}.{hint} Known: {', '.join(known)}.")
+
+
+def apart(runs: Sequence[Path]) -> list[str]:
+    """The shortest names that tell runs apart: of folder or file, and the whole path where two are called the same.
+
+    Errors: ValueError for a run that is named twice.
+    """
+    twice = next((run for run in runs if list(runs).count(run) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice} is named twice; name every run once.")
+    names = [run.stem if run.is_file() else run.resolve().name for run in runs]
+    return [name if names.count(name) == 1 else str(run) for name, run in zip(names, runs, strict=True)]

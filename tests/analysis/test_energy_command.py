@@ -45,6 +45,27 @@ def test_numbers_and_picture(here, capsys):
         assert len(one["layers"]) == len(found["layers"])
 
 
+def test_a_rate_is_called_rough_where_spikes_are_merged(capsys):
+    small = ["--neuron", "lif", "--rate", "0.1", "--width", "0.05", "--convention", "clif"]
+    status, out, _ = run(capsys, "energy", "--model", "plifnet", *small)
+    assert status == 0 and "2 layers see spikes that a max pool or a product" in out
+    assert "max pool" not in run(capsys, "energy", "--model", "cnn5", *small)[1]
+
+
+def test_a_network_without_spikes_says_so(capsys):
+    from tests.models.small import images, network
+
+    from rheobase.analysis.counts import count
+    from rheobase.analysis.energy import report
+    from rheobase.analysis.energy_conventions import convention
+    from rheobase.commands import energy
+
+    layers = count(network("cnn5", "relu"), images(1))
+    energy._print("relu", layers, [report(layers, convention("clif"))], energy.Options())
+    out = capsys.readouterr().out
+    assert "relu: no spiking neurons" in out and "nan" not in out
+
+
 def test_the_width_of_an_architecture(capsys):
     outs = [run(capsys, *UNTRAINED, "--width", width)[1] for width in ("0.25", "1")]
     assert "9,584 neurons" in outs[0] and "38,336 neurons" in outs[1]
@@ -79,6 +100,7 @@ def test_a_trained_network_is_measured_on_its_test_samples(capsys):
         (["--model", "cnn5", "--rate", "0.1", "--bits", "0"], "from 1 to 32"),
         (["--model", "exact", "--neuron", "qif", "--rate", "0.1"], "no time steps"),
         (["--model", "cnn5", "--rate", "0.1", "--steps", "0"], "--steps from 1"),
+        (["--model", "cnn5", "--neuron", "relu", "--rate", "0.1"], "no spiking neurons to put a --rate into"),
         (["nothing.json"], "nothing.json"),
         (["a.json", "--steps", "8"], "--steps is not for trained networks"),
         (["--model", "cnn5", "--rate", "0.1", "--samples", "9"], "--samples is not for an architecture"),

@@ -129,6 +129,34 @@ def test_the_planted_neuron_of_graded_spikes_pays_for_multiplications():
     assert not last.spiking and convention("dalif").spiking(last).macs == 3 * 10
 
 
+MIXED = {  # layers whose spikes a max pool (`conv` behind `pool`) or attention's products merge
+    "plifnet": ["features.conv2_1.conv", "linear1"],
+    "plifnet_dvs": [f"features.conv{k}_1.conv" for k in (2, 3, 4, 5)] + ["linear1"],
+    "spike_transformer": [
+        "features.patches.conv3.conv",
+        "features.patches.conv4",
+        "features.block1.attention.project.conv",
+        "features.block2.attention.project.conv",
+    ],
+}
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_layers_that_see_merged_spikes_are_marked(name, form):
+    """What is measured there differs from the rate of every layer of neurons; elsewhere it is one of them."""
+    layers = count(network(name, "lif").to(memory_format=form), images(2), coins=True)
+    assert [layer.name for layer in layers if layer.mixed] == MIXED.get(name, [])
+
+
+@pytest.mark.parametrize("delays", [None, [0, 3, 1, 2]])
+def test_spikes_that_are_only_late_are_not_merged(delays):
+    torch.manual_seed(0)
+    layers = [rb.Recurrent(rb.LIF(), 4, 4, axon_delays=delays), rb.Recurrent(rb.LIF(), 4, 5, delays=delays)]
+    found = count(nn.Sequential(*layers, rb.LeakyReadout(5, 3)), 4 * binary(9, 2, 4))
+    assert firing_rate(found) > 0 and not any(layer.mixed for layer in found)
+
+
 def test_coins_show_what_a_silent_network_hides():
     """Without a spike an average of spikes is 0 everywhere and looks like a spike train."""
     model = nn.Sequential(rb.LIF(), AvgPool2d(2), Conv2d(2, 3, 3))

@@ -114,6 +114,26 @@ def test_layers_of_any_neuron_are_run_again_as_they_ran(name):
         assert len(gradients.distances(layer)) == T
 
 
+def test_padding_counts_in_no_mean():
+    """A loss that does not look behind the end of a sequence: the numbers of each sample alone, whatever follows it."""
+    model, x = network("clif")
+    lengths = torch.tensor([T, 4, 6])
+    seen = (torch.arange(T).unsqueeze(1) < lengths).unsqueeze(-1)
+    padded = gradients.layers(model, lambda: (model(x) * seen).square().sum(), lengths)["layers.0"]
+    alone = [
+        gradients.layers(model, loss_of(model, x[:length, b : b + 1]))["layers.0"]
+        for b, length in enumerate(lengths.tolist())
+    ]
+    vanished = [gradients.split(one).vanished for one in alone]
+    for t in range(T - 1):
+        going_on = [one[t] for one in vanished if t + 1 < len(one)]
+        torch.testing.assert_close(gradients.split(padded).vanished[t], sum(going_on) / len(going_on))
+    found, pairs = gradients.distances(padded), lengths.unsqueeze(1) - torch.arange(T)
+    for j in range(T):
+        parts = [gradients.distances(one)[j] * (len(one.current) - j) for one in alone if j < len(one.current)]
+        torch.testing.assert_close(found[j], sum(parts) / pairs[:, j].clamp(min=0).sum())
+
+
 def test_parts_of_lif_by_distance_are_the_terms_of_the_closed_form():
     torch.manual_seed(0)
     linear = torch.nn.Linear

@@ -1,5 +1,7 @@
 """What models refuse, in which words."""
 
+import re
+
 import pytest
 import torch
 
@@ -21,6 +23,8 @@ REFUSED = [
     (lambda: network("vgg11", norm="layer"), ValueError, "Unknown norm 'layer'"),
     (lambda: network("vgg11", width=0), ValueError, "width must be above 0"),
     (lambda: network("vgg11", steps=0), ValueError, "steps must be a whole number"),
+    (lambda: network("vgg11", image_size=32.0), ValueError, r"image_size must be one side.*got 32\.0"),
+    (lambda: network("vgg11", image_size=True), ValueError, "image_size must be one side"),
     (lambda: network("vgg11", dropout=1.0), ValueError, r"p must be in \[0, 1\)"),
     (lambda: network("vgg11", image_size="32"), ValueError, "image_size must be one side"),
     (lambda: network("vgg11", image_size=28), ValueError, "28x28 are not admitted; admitted are sides from 32 pixels"),
@@ -36,6 +40,9 @@ REFUSED = [
     (lambda: network("vgg11")(images()[:, :1]), ValueError, "made for 2 channels"),
     (lambda: network("vgg11")(images()[0]), ValueError, r"\[T, B, C, H, W\] or \[B, C, H, W\]"),
     (lambda: network("vgg11")(images().byte()), TypeError, "floating-point"),
+    (lambda: rb.models.create("recurrent", in_channels=4)(torch.rand(5, 4)), ValueError, r"\[T, B, ...\] of 4 inputs"),
+    (lambda: rb.models.create("recurrent", in_channels=4)(torch.rand(5, 2, 3)), ValueError, r"shape \(5, 2, 3\)"),
+    (lambda: rb.models.create("recurrent", in_channels=4)(torch.ones(5, 2, 4).int()), TypeError, "floating-point"),
     (lambda: network("vgg11", steps=None)(images()), ValueError, "create the model with steps=T"),
     (lambda: network("vgg11")(images()[None], steps=2), ValueError, "x has 1 time steps"),
 ]
@@ -45,6 +52,61 @@ REFUSED = [
 def test_refusals(call, kind, words):
     with pytest.raises(kind, match=words):
         call()
+
+
+IMPOSSIBLE = {  # options by model, each with values that none of its rules lets through
+    "resnet19": {
+        "num_classes": (0, -1, 2.0, True),
+        "in_channels": (0, -3, "a"),
+        "steps": (True, 1.5, 0),
+        "width": (0, "wide", float("nan")),
+        "weight_seed": ("a", 1.5, -1),
+    },
+    "plifnet_dvs": {"stages": (0, 1.0, True)},
+    "spike_transformer": {"depth": (0, 1.5), "mlp_ratio": (0, True)},
+    "recurrent": {
+        "num_classes": (0,),
+        "in_channels": (0,),
+        "hidden": (8, (0,), (), (2.5,), "8"),
+        "readout_tau": (0.0, -1.0),
+        "readout_tau_std": (-1.0,),
+        "weight_gain": (-1.0, 0.0, "a"),
+        "input_gain": (-1.0,),
+        "weight_seed": ("a",),
+    },
+    "exact": {
+        "num_classes": (0,),
+        "hidden": (8, (0,)),
+        "merge_steps": (0, 1.5),
+        "merge_channels": (0,),
+        "knots": (0,),
+        "duration": (-1.0, 0.0, float("inf")),
+        "most_spikes": (0,),
+        "leaky_tau": (0.0,),
+        "shift": ("a",),
+        "recurrent_gain": (-1.0,),
+    },
+}
+CASES = [
+    (model, option, value)
+    for model, options in IMPOSSIBLE.items()
+    for option, values in options.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize(("model", "option", "value"), CASES)
+def test_impossible_options_are_named(model, option, value):
+    answer = {"answer": "timed"} if option == "knots" else {}
+    with pytest.raises(ValueError, match=re.escape(f"{model}: {option} must be ") + ".*" + re.escape(f"got {value!r}")):
+        rb.models.create(model, **{**answer, option: value})
+
+
+def test_every_rule_is_of_an_option():
+    from rheobase.models.options import RULES
+
+    known = {option for name in rb.models.names() for option in rb.models.options_of(name)}
+    assert set(RULES) <= known
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("spiking_resnet18", (25, 56)), ("vggsnn", (32, 47)), ("cnn5", (15, 46))])

@@ -64,6 +64,8 @@ class Layer:
     """Whether neurons ran before it; otherwise its input comes from the data."""
     repeated: bool = False
     """Whether the input is one step seen again and again, so that this layer needs to run only once."""
+    mixed: bool = False
+    """Whether its spikes are no layer's own but merged on the way, by a max pool or a product as in attention."""
     target: Layer | None = None
     """The next layer of neurons or integrators, which this one feeds; None behind the last."""
 
@@ -76,6 +78,7 @@ class Layer:
 def uniform(layers: Iterable[Layer], rate: float) -> list[Layer]:
     """The layers if every neuron fired at this rate, in spikes per neuron and step; what the data drives stays.
 
+    Layers that are `mixed` get the same rate, which is not theirs: a max pool passes more, a product fewer spikes.
     Errors: ValueError for a rate outside [0, 1].
     """
     if not 0 <= rate <= 1:
@@ -163,7 +166,9 @@ class Meter:
         """What was counted, in the order in which the layers ran. Errors: ValueError where nothing did."""
         if not self._samples:
             raise ValueError("energy: nothing ran; call the model on x [T, B, ...] inside the Meter.")
-        return _linked(tally.layer(self._samples) for tally in self._tallies.values())
+        tallies = self._tallies.values()
+        fired = {(tally.sizes.outputs, tally.nonzero) for tally in tallies if tally.sizes.kind == "neuron"}
+        return _linked(tally.layer(self._samples, fired) for tally in tallies)
 
     def _start(self, model: nn.Module, inputs: tuple) -> None:
         self._driven = False
@@ -198,22 +203,23 @@ class Meter:
         late = torch.ones(module.features, dtype=torch.int64, device=s.device)
         back = delayed(s, late if module.axon_delays is None else late + module.axon_delays)[0]
         biases = 0 if module.bias is None else module.features
-        self._note(f"{name}.weight_ih", "linear", x, s, **_matrix(module.weight_ih), biases=biases)
+        matrix = {**_matrix(module.weight_ih), "biases": biases}
+        self._note(f"{name}.weight_ih", "linear", x, s, late=module.delays is not None, **matrix)
         self._driven = True
-        self._note(f"{name}.weight_hh", "linear", back, s, **_matrix(module.weight_hh))
+        self._note(f"{name}.weight_hh", "linear", back, s, late=True, **_matrix(module.weight_hh))
         self._note(f"{name}.neuron", "neuron", s, s, neuron=module.neuron)
 
     def _readout(self, name: str, module: LeakyReadout, inputs: tuple, y: Tensor) -> None:
         self._note(f"{name}.weight", "linear", inputs[0], y, **_matrix(module.weight))
         self._note(f"{name}.integrator", "integrator", y, y, neuron=module.integrator)
 
-    def _note(self, name: str, kind: Any, x: Tensor, y: Tensor, **sizes: Any) -> None:
-        """Add one call of a layer on x [T, B, ...] that gave y [T, B, ...]."""
+    def _note(self, name: str, kind: Any, x: Tensor, y: Tensor, late: bool = False, **sizes: Any) -> None:
+        """Add one call of a layer on x [T, B, ...] that gave y [T, B, ...]. `late`: x lost what comes too late."""
         if not x.shape[0] or not x.shape[1]:
             return
         if name not in self._tallies:
             layer = Layer(name, kind, x[0, 0].numel(), y[0, 0].numel(), driven=self._driven, **sizes)
-            self._tallies[name] = _Tally(layer)
+            self._tallies[name] = _Tally(layer, late)
         self._tallies[name].add(x.detach(), self.valid)
 
 
@@ -222,6 +228,7 @@ class _Tally:
     """A layer and the sums over its calls so far."""
 
     sizes: Layer
+    late: bool = False
     places: float = 0.0
     nonzero: float = 0.0
     spiking: bool = True
@@ -237,15 +244,18 @@ class _Tally:
         self.spiking &= bool(((seen == 0) | (seen == 1)).all())
         self.repeated &= repeated(x)
 
-    def layer(self, samples: int) -> Layer:
+    def layer(self, samples: int, fired: set[tuple[int, float]]) -> Layer:
+        """`fired`: neurons and spikes of every layer of neurons; what sees one of them counts as many."""
         places = self.places * self.sizes.inputs
-        return replace(
+        found = replace(
             self.sizes,
             steps=self.places / samples,
             active=self.nonzero / places if places else 0.0,
             spiking=self.spiking,
             repeated=self.repeated,
         )
+        own = self.late or (found.inputs, self.nonzero) in fired
+        return replace(found, mixed=_fires(found) and not own)
 
 
 def _fires(layer: Layer) -> bool:
@@ -267,7 +277,7 @@ def _kind(module: nn.Module) -> str | None:
     return next((kind for base, kind in PLAIN.items() if isinstance(module, base)), None)
 
 
-def _sizes(module: nn.Module, outputs: int) -> dict[str, int]:
+def _sizes(module: nn.Module, outputs: int) -> dict[str, Any]:
     """The sizes of a layer with weights that gives so many outputs."""
     if isinstance(module, nn.Linear):
         return {**_matrix(module.weight), "biases": 0 if module.bias is None else module.out_features}
@@ -285,7 +295,7 @@ def _sizes(module: nn.Module, outputs: int) -> dict[str, int]:
     }
 
 
-def _matrix(weight: Tensor) -> dict[str, int]:
+def _matrix(weight: Tensor) -> dict[str, Any]:
     return {"synapses": weight.numel(), "weights": weight.numel(), "fan_out": len(weight), "reach": len(weight)}
 
 

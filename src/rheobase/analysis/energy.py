@@ -68,7 +68,8 @@ def break_even(layers: Sequence[Layer], convention: Convention, spiking: Prices,
     """The rate, the same in every neuron, at which the network costs as much as its twin.
 
     Math: costs are linear in the rate, E(r) = E(0) + r (E(1) − E(0)), so r* = (E_twin − E(0)) / (E(1) − E(0)). What
-    the data drives stays as it was measured. Not a number where the rate changes nothing.
+    the data drives stays as it was measured. Not a number where the rate changes nothing. Rough where a layer is
+    `mixed`: the rate behind a max pool or in attention is another one.
     Units: spikes per neuron and step; below 0 the network's fixed costs alone exceed the twin's.
     """
     silent, busy = (total(convention.costs(uniform(layers, rate))).energy(spiking) for rate in (0.0, 1.0))

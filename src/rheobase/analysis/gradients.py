@@ -8,7 +8,7 @@ truncation to j.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +22,15 @@ class Layer:
     """One spiking layer in one backward pass: what went in, and the gradient of the loss for each of its spikes.
 
     `run(neuron, current)` gives the layer's spikes with that neuron in its place.
-    Shapes: current and error [T, B, ...]; `error` is dL/ds[t] as it comes from the layers above.
+    Shapes: current and error [T, B, ...]; `error` is dL/ds[t] as it comes from the layers above. `valid` [T, B]: the
+    steps within their sequence; None: all are.
     """
 
     neuron: Neuron
     run: Callable[[Neuron, Tensor], Tensor]
     current: Tensor
     error: Tensor
+    valid: Tensor | None = None
 
     def gradient(self, steps: int | None = None) -> Tensor:
         """dL/dx [T, B, ...] for the layer's current, truncated to `steps`; None: all of it.
@@ -39,11 +41,21 @@ class Layer:
         x = self.current.detach().requires_grad_()
         return torch.autograd.grad(self.run(neuron, x), x, self.error)[0]
 
+    def pairs(self, distance: int) -> Tensor:
+        """Where both a step and the one `distance` later lie in their sequence, spread over the currents [T - distance,
+        B, ...]."""
+        steps = len(self.current) - distance
+        if self.valid is None:
+            return torch.ones_like(self.current[:steps], dtype=torch.bool)
+        both = (self.valid[:steps] & self.valid[distance:]).to(self.current.device)
+        return both.view(*both.shape, *[1] * (self.current.dim() - 2)).expand_as(self.current[:steps])
 
-def layers(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Layer]:
+
+def layers(model: nn.Module, loss: Callable[[], Tensor], lengths: Tensor | None = None) -> dict[str, Layer]:
     """Every spiking layer by name, in the order in which they run, for one call of `loss`, which runs the model once.
 
-    Neurons that draw their spikes draw the same ones wherever `Layer.gradient` runs them again.
+    Neurons that draw their spikes draw the same ones wherever `Layer.gradient` runs them again. `lengths` [B], steps:
+    what follows the end of a sequence is padding, to which no loss looks, and counts in no mean.
     Errors: ValueError for a model without spiking layers, and in training mode, where statistics would change.
     """
     found = spiking_layers(model)
@@ -69,9 +81,13 @@ def layers(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Layer]:
             hook.remove()
     errors = torch.autograd.grad(value, [spikes for _, spikes in calls.values()])
     return {
-        name: _layer(found[name], x, error, generators[name])
+        name: replace(_layer(found[name], x, error, generators[name]), valid=_within(lengths, len(x)))
         for (name, (x, _)), error in zip(calls.items(), errors, strict=True)
     }
+
+
+def _within(lengths: Tensor | None, steps: int) -> Tensor | None:
+    return None if lengths is None else torch.arange(steps, device=lengths.device).unsqueeze(1) < lengths
 
 
 def _layer(layer: Neuron | Recurrent, x: Tensor, error: Tensor, generator: Tensor) -> Layer:
@@ -98,7 +114,8 @@ class Split:
 
     `whole`, `spatial` and `temporal` are Euclidean norms over samples and neurons: dL/dx[t], its part that goes through
     the spike of the same step, and the rest, through the states. `cosine` is that between spatial part and whole, and
-    `vanished` the share of currents whose temporal part is exactly 0 (at the last step all are).
+    `vanished` the share of currents whose temporal part is exactly 0, of those whose sequence goes on for another step
+    (1 where none does, as at the last step).
     """
 
     whole: Tensor
@@ -113,16 +130,19 @@ def split(layer: Layer) -> Split:
     whole, spatial = layer.gradient().flatten(1).double(), layer.gradient(1).flatten(1).double()
     temporal = whole - spatial
     cosine = nn.functional.cosine_similarity(whole, spatial, dim=1)
-    vanished = (temporal == 0).double().mean(1)
+    goes_on = layer.pairs(1).flatten(1)
+    gone = ((temporal[:-1] == 0) & goes_on).sum(1) / goes_on.sum(1)
+    vanished = torch.cat([gone.double().nan_to_num(1.0), gone.new_ones(1, dtype=torch.float64)])
     return Split(whole.norm(dim=1), spatial.norm(dim=1), temporal.norm(dim=1), cosine, vanished)
 
 
 def distances(layer: Layer) -> Tensor:
-    """Mean |part of dL/dx[t] that comes from the spike j steps later|, [T] by j; over samples, neurons and all t."""
+    """Mean |part of dL/dx[t] that comes from the spike j steps later|, [T] by j; over neurons and all such pairs of
+    steps in the samples, not a number where no sequence is so long."""
     steps, shorter, found = len(layer.current), torch.zeros_like(layer.current), []
     for j in range(steps):
         longer = layer.gradient(j + 1)
-        found.append((longer - shorter)[: steps - j].abs().double().mean())
+        found.append((longer - shorter)[: steps - j][layer.pairs(j)].abs().double().mean())
         shorter = longer
     return torch.stack(found)
 

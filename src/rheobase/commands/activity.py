@@ -8,6 +8,7 @@ from typing import Any, Literal
 import tyro
 
 from rheobase.commands import flags, terminal
+from rheobase.names import apart
 
 LEGEND = """rate: spikes per neuron and step; in %: active more than half of the time, potential above twice the
 threshold, silent on all samples, potential inside the surrogate's support; ISI: mean interval in steps"""
@@ -39,8 +40,8 @@ def run(arguments: list[str]) -> int:
     options = flags.parse(Options, arguments, "activity")
     if not options.sources or options.lags < 1 or (options.samples or 1) < 1 or (options.batch or 1) < 1:
         raise ValueError("activity: needs at least one source; lags, samples and batch of 1 or more.")
-    labels = _labels(options.sources)
-    found = {label: Network(source, options) for label, source in zip(labels, options.sources, strict=True)}
+    labels = zip(apart(options.sources), options.sources, strict=True)
+    found = {label: Network(source, options) for label, source in labels}
     folder = options.out or _beside(options.sources[0])
     for label, network in found.items():
         _print(label, network)
@@ -148,12 +149,6 @@ def _record(source: Path) -> dict[str, Any]:
 
     path = source / RECORD if source.is_dir() else source.with_suffix(".json")
     return record.read(path) if path.exists() else {}
-
-
-def _labels(sources: tuple[Path, ...]) -> list[str]:
-    """The shortest names that tell the sources apart."""
-    stems = [source.resolve().name.removesuffix(source.suffix) for source in sources]
-    return [stem if stems.count(stem) == 1 else str(source) for stem, source in zip(stems, sources, strict=True)]
 
 
 def _beside(source: Path) -> Path:

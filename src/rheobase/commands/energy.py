@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from rheobase.commands import flags, terminal
+from rheobase.names import apart
 
 if TYPE_CHECKING:
     from rheobase.analysis.counts import Layer
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 LEGEND = """per sample; ReLU and {small}: the twin without spikes, in float32 and quantised. r: spikes per
 neuron and step below which the network costs less than that twin (<0: never, >1: always);
 both: against the quantised twin with the network quantised, too"""
+MIXED = """{count} layers see spikes that a max pool or a product (attention) has merged: one rate for all neurons is
+not theirs, so that what --rate counts in them, and r, are rough"""
 BUILT = ("steps", "num_classes", "in_channels", "image_size", "width")  # options of an architecture by its name
 WIDEST = 160  # columns of a table; a narrower terminal wraps them instead of losing digits
 
@@ -69,7 +72,10 @@ def run(arguments: list[str]) -> int:
     names = list(CONVENTIONS) if options.convention == "all" else [options.convention]
     networks = {}
     for name, layers in _networks(options):
-        layers = layers if options.rate is None else counts.uniform(layers, options.rate)
+        if options.rate is not None:
+            if not any(layer.kind == "neuron" for layer in layers):
+                raise ValueError(f"energy: {name} has no spiking neurons to put a --rate into; leave --rate out.")
+            layers = counts.uniform(layers, options.rate)
         reports = [report(layers, convention(one), options.bits) for one in names]
         _print(name, layers, reports, options)
         networks[name] = layers, reports
@@ -108,9 +114,8 @@ def _networks(options: Options) -> Iterator[tuple[str, "list[Layer]"]]:
     """Every network by its name, with its layers."""
     if options.model is not None:
         yield f"{options.model} {options.neuron}", _untrained(options)
-    stems = [source.stem for source in options.sources]
-    for source in options.sources:
-        yield (source.stem if stems.count(source.stem) == 1 else str(source)), _trained(source, options)
+    for name, source in zip(apart(options.sources), options.sources, strict=True):
+        yield name, _trained(source, options)
 
 
 def _trained(source: Path, options: Options) -> "list[Layer]":
@@ -191,7 +196,8 @@ def _print(name: str, layers: "Sequence[Layer]", reports: "Sequence[Report]", op
 
     neurons = sum(layer.outputs for layer in layers if layer.kind == "neuron")
     steps, rate = max(layer.steps for layer in layers), firing_rate(layers)
-    terminal.say(f"{name}: {neurons:,} neurons, {steps:.4g} steps, {rate:.4f} spikes per neuron and step")
+    fires = f"{neurons:,} neurons, {steps:.4g} steps, {rate:.4f} spikes per neuron and step"
+    terminal.say(f"{name}: {fires if neurons else 'no spiking neurons'}")
     small = f"int{options.bits}"
     headers = ("ACs M", "MACs M", "µJ", "ReLU µJ", f"{small} µJ", "r = ReLU", f"= {small}", f"both {small}")
     rows = []
@@ -201,6 +207,9 @@ def _print(name: str, layers: "Sequence[Layer]", reports: "Sequence[Report]", op
         rows.append((one.convention, *map(_number, counted), *map(_rate, rates)))
     _table(("convention",), headers, rows)
     terminal.say(LEGEND.format(small=small))
+    mixed = sum(layer.mixed for layer in layers)
+    if mixed:
+        terminal.say(MIXED.format(count=mixed))
     for one in reports if options.layers else ():
         found = []
         for layer, cost, energy in zip(layers, one.layers, one.layer_energies, strict=True):

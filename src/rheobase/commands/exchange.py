@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from rheobase.commands import flags, terminal
+from rheobase.names import apart
 
 if TYPE_CHECKING:
     from rheobase.training import Config, Score
@@ -40,13 +41,15 @@ def run(arguments: list[str]) -> int:
     """Exchange neurons or T: `rheobase exchange RUN --neuron lif:reset=hard --search v_reset=-0.2:0.05:11`."""
     options = flags.parse(Options, arguments, "exchange")
     command = flags.line("exchange", arguments)
+    if options.search and not options.neuron:
+        raise ValueError("exchange: --search looks for an option of another neuron; name it with --neuron.")
     if options.study:
         _study(options, command)
     elif not options.sources or not (options.steps or (options.neuron and options.search)):
         raise ValueError("exchange: name a run, and --neuron with --search, or --steps; or ask for a --study.")
-    if options.neuron and options.search:
-        for source in options.sources:
-            _search(source, options, command)
+    if options.search:
+        for name, source in zip(apart(options.sources), options.sources, strict=True):
+            _search(name, source, options, command)
     if options.steps:
         _steps(options, command)
     return 0
@@ -64,26 +67,25 @@ def _task(source: Path, spec: str | None) -> "Task":
     return training.restore_task(source, change)
 
 
-def _search(source: Path, options: Options, command: str) -> None:
-    """Every value is judged on the validation set; the test set is looked at for the best one and what it is beside."""
+def _search(label: str, source: Path, options: Options, command: str) -> None:
+    """Every value is judged on the validation set; the test set is looked at for the best one and what it is beside.
+
+    That comes first, so that a neuron that cannot be built ends the command before the search.
+    """
     from rheobase import plots, training
 
     neuron, (option, values) = str(options.neuron), grid(str(options.search))
+    own = _task(source, None).config.neuron
+    beside = {f"{own}, as trained": None, **_beside(neuron)}
+    rows = {name: _tested(name, source, spec) for name, spec in beside.items()}
     scores: dict[float, Score] = {}
     for value in values:
         task = _task(source, f"{neuron}:{option}={value!r}")
         scores[value] = training.evaluate(task, task.validation)
         terminal.say(f"{option} {value:+.4f}  validation accuracy {scores[value].accuracy:.2%}")
     best = max(values, key=lambda value: (scores[value].accuracy, -scores[value].loss))
-    own = _task(source, None).config.neuron
-    beside = {f"{own}, as trained": None, **_beside(neuron), f"best, {option} {best:g}": f"{neuron}:{option}={best!r}"}
-    rows: dict[str, dict[str, dict[str, float]]] = {}
-    for name, spec in beside.items():
-        task = _task(source, spec)
-        parts = {"validation": task.validation, "test": task.test}
-        rows[name] = {part: vars(training.evaluate(task, samples)) for part, samples in parts.items()}
-        accuracies = ", ".join(f"{part} {one['accuracy']:.2%}" for part, one in rows[name].items())
-        terminal.say(f"{name:32s}{accuracies}, firing rate {rows[name]['test']['firing_rate']:.4f}")
+    name = f"best, {option} {best:g}"
+    rows[name] = _tested(name, source, f"{neuron}:{option}={best!r}")
     numbers = {
         "source": str(source),
         "neuron": neuron,
@@ -93,18 +95,31 @@ def _search(source: Path, options: Options, command: str) -> None:
     }
     curve = {value: score.accuracy for value, score in scores.items()}
     others = {name: row["validation"]["accuracy"] for name, row in list(rows.items())[:-1]}
-    title = f"Weights of {source.stem} with {neuron}"
-    _keep(
-        options, command, f"search-{source.stem}", numbers, lambda: plots.exchange_search(curve, others, option, title)
-    )
+    title = f"Weights of {label} with {neuron}"
+    file = f"search-{label.replace('/', '-')}"
+    _keep(options, command, file, numbers, lambda: plots.exchange_search(curve, others, option, title))
+
+
+def _tested(name: str, source: Path, spec: str | None) -> dict[str, dict[str, float]]:
+    """The scores of a network with another neuron on the validation and the test set."""
+    from rheobase import training
+
+    task = _task(source, spec)
+    parts = {"validation": task.validation, "test": task.test}
+    found = {part: vars(training.evaluate(task, samples)) for part, samples in parts.items()}
+    accuracies = ", ".join(f"{part} {one['accuracy']:.2%}" for part, one in found.items())
+    terminal.say(f"{name:32s}{accuracies}, firing rate {found['test']['firing_rate']:.4f}")
+    return found
 
 
 def _beside(neuron: str) -> dict[str, str]:
-    """What the best value is compared with: the neuron without it and, for a hard reset, the soft one."""
+    """What the best value is compared with: the neuron without it and, for a hard reset, the soft one, which has no
+    potential to reset to."""
     kind, *settings = neuron.split(":")
-    rest = [setting for setting in settings if setting != "reset=hard"]
-    soft = {f"{kind}, soft reset": ":".join([kind, *rest, "reset=soft"])} if len(rest) < len(settings) else {}
-    return {**soft, neuron: neuron}
+    if "reset=hard" not in settings:
+        return {neuron: neuron}
+    rest = [setting for setting in settings if setting.partition("=")[0] not in ("reset", "v_reset")]
+    return {f"{kind}, soft reset": ":".join([kind, *rest, "reset=soft:v_reset=0"]), neuron: neuron}
 
 
 def grid(text: str) -> tuple[str, list[float]]:
@@ -128,8 +143,8 @@ def _steps(options: Options, command: str) -> None:
 
     wanted = flags.seeds(str(options.steps), "exchange")
     found, trained = {}, 0
-    for source in options.sources:
-        name, found[source.stem] = source.stem, {}
+    for name, source in zip(apart(options.sources), options.sources, strict=True):
+        found[name] = {}
         for steps in wanted:
             task = training.restore_task(source, lambda config, steps=steps: _with_steps(config, steps, options.neuron))
             score = training.evaluate(task, task.test)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from rheobase.commands import flags, terminal
+from rheobase.names import apart
 
 if TYPE_CHECKING:
     from rheobase.analysis.gradients import Layer
@@ -18,7 +19,8 @@ EXACT_WIDTHS = (0.25, 0.5, 1.0, 2.0)
 
 
 LEGEND = """means over layers and steps, spikes per neuron and step first; shares: overactive, of u above twice the
-threshold; temporal, norm of the part of dL/dx through earlier states over the whole; vanished, of x where it is 0"""
+threshold; temporal, norm of the part of dL/dx through earlier states over the whole; vanished, of x where it is 0
+although the sequence goes on"""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ def _networks(options: Options, command: str) -> None:
     from rheobase.analysis import gradients
 
     splits, reaches, numbers = {}, {}, {}
-    for source in options.sources:
-        name, measures, layers = _network(source, options.samples)
+    for name, source in zip(apart(options.sources), options.sources, strict=True):
+        measures, layers = _network(source, options.samples)
         splits[name] = {layer: gradients.split(one) for layer, one in layers.items()}
         if len(next(iter(layers.values())).current) <= DISTANCE_STEPS:
             reaches[name] = sum(_relative(gradients.distances(one)) for one in layers.values()) / len(layers)
@@ -96,8 +98,8 @@ def _networks(options: Options, command: str) -> None:
     _keep(options, command, "networks", numbers, draw)
 
 
-def _network(source: Path, samples: int) -> tuple[str, dict[str, float], dict[str, "Layer"]]:
-    """A name, measures of activity and weights, and the layers of a trained network for one validation batch.
+def _network(source: Path, samples: int) -> tuple[dict[str, float], dict[str, "Layer"]]:
+    """Measures of activity and weights, and the layers of a trained network for one validation batch.
 
     In float32, whatever the training's precision, and in evaluation mode.
     """
@@ -110,19 +112,23 @@ def _network(source: Path, samples: int) -> tuple[str, dict[str, float], dict[st
     task.model.eval()
     config, goal = task.config, training.objective(task.config.loss, task.config.loss_options)
     order = torch.randperm(len(task.validation), generator=torch.Generator().manual_seed(0))[:samples]
-    batch = next(data.batches(task.validation[order], task.encode, len(order)))
+    batch = task.place(next(data.batches(task.validation[order], task.encode, len(order))))
     lengths = batch.lengths if config.mask_padding else None
+
+    def loss() -> torch.Tensor:
+        return goal.loss(task.model(batch.sequence()), batch.labels, lengths)
+
     torch.manual_seed(config.seed)
     with activity.Recorder(task.model) as seen:
         seen.lengths = lengths
-        layers = gradients.layers(task.model, lambda: goal.loss(task.model(batch.sequence()), batch.labels, lengths))
+        layers = gradients.layers(task.model, loss, lengths)
     norms = list(activity.weight_norms(task.model).values())
     measures = {
         "firing_rate": seen.spikes / seen.places,
         "overactive": sum(layer.overactive * layer.places for layer in seen.layers.values()) / seen.places,
         "weight_norm": sum(norms) / len(norms),
     }
-    return source.name if source.is_dir() else source.stem, measures, layers
+    return measures, layers
 
 
 def _relative(values: Any) -> Any:
@@ -246,7 +252,7 @@ def _width(options: Options, command: str, title: str, found: Mapping[str, Mappi
     lines: dict[str, dict[float, dict[str, list[float]]]] = {}
     for label, records in found.items():
         neuron, width = label.split(" width=")
-        _, measures, layers = _network(path_of(folder, label, 0), options.samples)
+        measures, layers = _network(path_of(folder, label, 0), options.samples)
         parts = _summary([gradients.split(one) for one in layers.values()])
         lines.setdefault(neuron.upper(), {})[float(width)] = {
             "accuracy": [100 * one["test"]["accuracy"] for one in records.values()],

@@ -8,6 +8,7 @@ from typing import Any
 import tyro
 
 from rheobase.commands import flags, terminal
+from rheobase.names import apart
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def run(arguments: list[str]) -> int:
     options = flags.parse(Options, arguments, "landscape")
     _check(options)
     folder = options.out or _beside(options.sources[0])
-    found = {_name(source, options.sources): Network(source, options) for source in options.sources}
+    names = zip(apart(options.sources), options.sources, strict=True)
+    found = {name: Network(source, options) for name, source in names}
     lines = {name: dict(network.lines()) for name, network in found.items()}
     planes = {name: network.plane() for name, network in found.items()} if options.plane else {}
     content = {
@@ -168,12 +170,9 @@ def _check(options: Options) -> None:
     if options.points < 3 or options.plane in (1, 2) or options.samples < 1 or not options.reach > 0:
         given = f"{options.points}, {options.plane}, {options.samples}, {options.reach}"
         raise ValueError(f"landscape: needs points and plane of 3 or more, samples and reach above 0; got {given}.")
-
-
-def _name(source: Path, sources: tuple[Path, ...]) -> str:
-    """The shortest name that tells a source from the others."""
-    stems = [one.stem for one in sources]
-    return source.stem if stems.count(source.stem) == 1 else str(source)
+    if options.plane < 0 or options.single < 0:
+        given = f"{options.plane} and {options.single}"
+        raise ValueError(f"landscape: needs --plane and --single of 0 (none) or more; got {given}.")
 
 
 def _beside(source: Path) -> Path:

@@ -101,8 +101,11 @@ def _picture(folder: Path, found: dict[str, Any]) -> Path:
     torch.manual_seed(task.config.seed)
     layers = training.record_spikes(task.model, batch.x.to(task.device))
     if not layers:  # event-driven networks have no steps to draw
-        return save(plots.learning_curve(found["epochs"]), folder / "picture.png")
+        return save(plots.learning_curve(found["epochs"], found["best_epoch"]), folder / "picture.png")
     spikes = next(iter(layers.values()))
     title = f"{task.config.neuron} on {task.config.data}: test accuracy {found['test']['accuracy']:.2%}"
     names = [str(int(label)) for label in samples.labels]
-    return save(plots.training_overview(found["epochs"], spikes.flatten(2), names, title), folder / "picture.png")
+    return save(
+        plots.training_overview(found["epochs"], found["best_epoch"], spikes.flatten(2), names, title),
+        folder / "picture.png",
+    )

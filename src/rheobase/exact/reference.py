@@ -120,7 +120,7 @@ class Gradients:
     delays: Array
 
 
-def backward(net: Network, log: list[Event], last: Array, g_times: Array, g_last: Array) -> Gradients:
+def backward(net: Network, log: list[Event], g_times: Array, g_last: Array) -> Gradients:
     """One sweep back: gradients of the loss, given those of the reported event times and of the inner state at T."""
     N = net.w_in.shape[0]
     out = Gradients(

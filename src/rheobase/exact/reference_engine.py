@@ -52,7 +52,6 @@ class ReferenceEngine:
             reference.backward(
                 net,
                 log,
-                last,
                 g_times[b, : counts[b]].double().numpy(),
                 net.neuron.lower_adjoint(last, g_state[b].double().numpy()),
             )

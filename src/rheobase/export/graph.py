@@ -16,8 +16,11 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from rheobase import layers
+from rheobase.export.enlarging import fold_enlarging
+from rheobase.export.example import sequence
 from rheobase.export.leaky import Value, leaky
 from rheobase.models import Network
+from rheobase.models.recurrent import RecurrentNetwork
 from rheobase.neurons import Neuron
 
 if TYPE_CHECKING:
@@ -28,19 +31,23 @@ LEAVES += (layers.Conv2d, layers.Linear, layers.AvgPool2d, layers.MaxPool2d, lay
 
 
 def nir_graph(model: nn.Module, x: Tensor, dt: float = 1e-4) -> nir.NIRGraph:
-    """The graph of a network in evaluation mode; norms are folded into the convolutions before them.
+    """The graph of a network in evaluation mode; norms are folded into the convolutions before them, pools that only
+    repeat places into the linear layer behind them.
 
     x [T, B, ...] is an example input, of which only the shape of one sample at one step matters. A hard reset is NIR's
     LIF; a soft reset, which NIR's LIF has not, is a leaky integrator, a threshold and a loop that subtracts. NIR spikes
     above its threshold and Rheobase at it, so that the threshold is written as the next smaller float32.
     Units: dt in seconds per step; it changes time constants, not spikes.
-    Errors: ValueError naming the layer that NIR cannot express; ModuleNotFoundError without the package nir.
+    Errors: ValueError naming the layer that NIR cannot express, and for an x that the model does not take;
+    ModuleNotFoundError without the package nir.
     """
     if not (0 < dt < math.inf):
         raise ValueError(f"nir: dt must be above 0 seconds; got {dt}.")
-    writer = _Writer(dt)
+    writer, x = _Writer(dt), sequence(model, x)
     body = fx.GraphModule(root := _Body(model.eval()), _Tracer().trace(root))
     with torch.no_grad():
+        ShapeProp(body).propagate(x)
+        fold_enlarging(body)
         ShapeProp(body).propagate(x)
         for node in body.graph.nodes:
             writer.add(node, body)
@@ -57,7 +64,7 @@ class _Body(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if isinstance(self.model, Network):
             return self.model.classify(self.model.features(x))
-        return self.model(x)
+        return self.model.classify(x) if isinstance(self.model, RecurrentNetwork) else self.model(x)
 
 
 class _Tracer(fx.Tracer):

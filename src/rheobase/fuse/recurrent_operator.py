@@ -16,7 +16,7 @@ from rheobase.fuse.step import Coefficient
 from rheobase.fuse.trace import Program
 
 
-def obstacle(program: Program | None, x: Tensor, delays: Tensor | None) -> str | None:
+def obstacle(program: Program | None, x: Tensor) -> str | None:
     """Why no recurrent kernel can run this, or None. Only spikes that are 0 or 1 can be kept as bits."""
     if program is not None and not recurrent.binary(program):
         return "its dynamics does not return a comparison as spikes, so they may be other than 0 and 1"

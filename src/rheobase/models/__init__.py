@@ -11,6 +11,7 @@ from rheobase.models import saved
 from rheobase.models.cnn5 import cnn5
 from rheobase.models.exact import exact
 from rheobase.models.network import Network
+from rheobase.models.options import check
 from rheobase.models.parts import Parts
 from rheobase.models.plifnet import plifnet, plifnet_dvs
 from rheobase.models.preact_resnet import spiking_resnet18
@@ -56,12 +57,14 @@ def create(name: str, neuron: str | Callable[..., Neuron] = "lif", **options: An
     Image networks take `num_classes=10, in_channels=3, image_size=32` (one side, or height and width), the options of
     `Parts` (`steps, neuron_options, per_channel, norm, width, weight_seed`) and their own: see `options_of(name)`.
     `neuron="relu"` is the twin without time. `model.config` says what was asked for.
-    Errors: ValueError naming the nearest known one for an unknown model or an option that the model does not take.
+    Errors: ValueError naming the nearest known one for an unknown model or an option that the model does not take, and
+    for a value that an option cannot have.
     """
     known = options_of(name)
     for option in options:
         if option not in known:
             raise unknown(f"option of model {name}", option, known)
+    check(name, options)
     architecture = ARCHITECTURES[name]
     if _shares_parts(architecture):
         parts = Parts(neuron, **{option: options[option] for option in SHARED if option in options})

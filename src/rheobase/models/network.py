@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from rheobase.layers import ReLU
+from rheobase.models.options import is_whole
 from rheobase.models.parts import Parts
 from rheobase.neurons import Neuron
 
@@ -17,8 +18,8 @@ Size = int | tuple[int, int]
 
 def pair(image_size: Size) -> tuple[int, int]:
     """(height, width) of an image size given as one side or both."""
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+    sides = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+    if len(sides) != 2 or not all(is_whole(side, 1) for side in sides):
         raise ValueError(f"image_size must be one side or (height, width) in pixels; got {image_size!r}.")
     return sides
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from rheobase.layers import BatchNorm2d, ReLU, TDBatchNorm2d
 from rheobase.models.choice import neuron_for
+from rheobase.models.options import check
 from rheobase.names import unknown
 from rheobase.neurons import Neuron
-from rheobase.neurons.arguments import above
 
 NORMS = ("batch", "td")
 
@@ -45,9 +45,7 @@ class Parts:
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
             raise unknown("norm", str(self.norm), NORMS)
-        above(self, "width", self.width, 0.0)
-        if self.steps is not None and (not isinstance(self.steps, int) or self.steps < 1):
-            raise ValueError(f"steps must be a whole number of time steps >= 1, or None; got {self.steps!r}.")
+        check("Parts", {"width": self.width, "steps": self.steps, "weight_seed": self.weight_seed})
 
     def size(self, channels: int) -> int:
         """A number of channels of the published network at this width, at least 1."""

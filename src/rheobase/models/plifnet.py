@@ -68,6 +68,4 @@ def plifnet_dvs(
     stages: int = 5,
 ) -> PLIFNet:
     """The networks for 128 x 128 events, 2 channels: `stages` 5 for DVS-Gesture (11 classes), 4 for CIFAR10-DVS."""
-    if not isinstance(stages, int) or stages < 1:
-        raise ValueError(f"plifnet_dvs: stages must be a whole number >= 1; got {stages!r}.")
     return PLIFNet("plifnet_dvs", parts, 128, (1,) * stages, 512, num_classes, in_channels, image_size, dropout)

@@ -17,6 +17,7 @@ class RecurrentNetwork(nn.Module):
     """Recurrent spiking layers and a leaky-integrator readout, no biases.
 
     Shapes: x [T, B, ...] (flattened to the inputs) -> readout [T, B, classes].
+    Errors: ValueError for another number of inputs; TypeError for x that is not floating-point.
     Source: Higuchi et al., AIROV 2026: (1, 256, 10) for S-MNIST, (700, 128, 20) for SHD; weights Xavier-uniform.
     """
 
@@ -26,6 +27,19 @@ class RecurrentNetwork(nn.Module):
         self.readout = readout
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.classify(self.sequence(x))
+
+    def sequence(self, x: Tensor) -> Tensor:
+        """x as it is, if the network can read it."""
+        inputs: int = self.layers[0].in_features if len(self.layers) else self.readout.weight.shape[1]  # type: ignore
+        if not x.is_floating_point():
+            raise TypeError(f"recurrent: x must be a floating-point tensor; got {x.dtype}.")
+        if x.dim() < 3 or x.shape[2:].numel() != inputs:
+            raise ValueError(f"recurrent: x must be [T, B, ...] of {inputs} inputs; got shape {tuple(x.shape)}.")
+        return x
+
+    def classify(self, x: Tensor) -> Tensor:
+        """The readout for a sequence."""
         x = x.flatten(2)
         for layer in self.layers:
             x = layer(x)

@@ -28,7 +28,7 @@ def strided(parts: Parts, inputs: int, channels: int, stride: int) -> nn.Sequent
 def pooled(parts: Parts, inputs: int, channels: int, stride: int) -> nn.Sequential:
     """A shortcut that changes shape: average pool, 1x1 convolution, norm."""
     shortcut = nn.Sequential()
-    shortcut.add_module("pool", AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False))
+    shortcut.add_module("pool", AvgPool2d(stride, stride, ceil_mode=True))
     shortcut.add_module("conv", Conv2d(inputs, channels, 1, bias=False))
     shortcut.add_module("norm", parts.normalise(channels, ADDED))
     return shortcut

@@ -128,11 +128,5 @@ def spike_transformer(
     depth: int = 2,
     mlp_ratio: int = 4,
 ) -> SpikeTransformer:
-    """The network with 256 channels, 2.57 M parameters; DVS-Gesture: 2 channels, 128 x 128, 11 classes.
-
-    Errors: ValueError for a depth or an mlp_ratio below 1.
-    """
-    for name, value in (("depth", depth), ("mlp_ratio", mlp_ratio)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"spike_transformer: {name} must be a whole number >= 1; got {value!r}.")
+    """The network with 256 channels, 2.57 M parameters; DVS-Gesture: 2 channels, 128 x 128, 11 classes."""
     return SpikeTransformer(parts, num_classes, in_channels, image_size, depth, mlp_ratio)

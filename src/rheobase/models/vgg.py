@@ -16,7 +16,7 @@ CONVOLUTIONS = {  # channels of the convolutions of each stage; an average pool 
 
 
 def convolutions(parts: Parts, in_channels: int, stages: tuple[tuple[int, ...], ...], dropout: float = 0.0):
-    """Stages of conv 3x3 (bias), norm, neuron, dropout, each with its pool but the last: `conv2_1`, `pool2`, ..."""
+    """Stages of conv 3x3 (bias), norm, neuron, dropout, each ended by a pool: `conv2_1`, `pool2`, ..."""
     body, inputs = nn.Sequential(), in_channels
     for k, stage in enumerate(stages, 1):
         for i, size in enumerate(stage, 1):

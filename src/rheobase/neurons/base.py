@@ -126,7 +126,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         values, clock = self._open(x, given)
         before, coefficients = spikes_before(type(self).__name__, x, state, delays), self._sliced(x, clock)
         program = self.program() if self.fused else None
-        obstacle = recurrent_operator.obstacle(program, x, delays)
+        obstacle = recurrent_operator.obstacle(program, x)
         chosen = operator.choose(program, x, type(self).__name__, obstacle)
         if chosen == "eager":
             operator.note_backend("eager")

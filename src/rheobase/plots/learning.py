@@ -12,24 +12,23 @@ if TYPE_CHECKING:
 DOTS = 40  # markers of one run, or its line disappears under them
 
 
-def learning_curve(epochs: Sequence[dict[str, Any]]) -> "Figure":
+def learning_curve(epochs: Sequence[dict[str, Any]], kept: int) -> "Figure":
     """Error on training and validation set over the epochs of a record (log scale), and the epoch that was kept.
 
     An error of 0 is drawn at half a sample in 2,000, so that it stays visible on the logarithmic axis.
     """
     made = figure(6, 4)
-    draw_learning_curve(made.add_subplot(), epochs)
+    draw_learning_curve(made.add_subplot(), epochs, kept)
     return made
 
 
-def draw_learning_curve(axes: "Axes", epochs: Sequence[dict[str, Any]]) -> None:
+def draw_learning_curve(axes: "Axes", epochs: Sequence[dict[str, Any]], kept: int) -> None:
     """`learning_curve` on given axes."""
     numbers = [row["epoch"] for row in epochs]
     for part, colour in (("train", "0.5"), ("validation", COLOURS[0])):
         errors = [max(1 - row[f"{part}_accuracy"], 1 / 4000) * 100 for row in epochs]
         axes.plot(numbers, errors, color=colour, label=part)
-    best = min(epochs, key=lambda row: row["validation_loss"])
-    axes.axvline(best["epoch"], color=COLOURS[1], linestyle=":", label=f"kept: epoch {best['epoch']}")
+    axes.axvline(kept, color=COLOURS[1], linestyle=":", label=f"kept: epoch {kept}")
     axes.set(yscale="log", xlabel="epoch", ylabel="error (%)", title="learning curve")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)

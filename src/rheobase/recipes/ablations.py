@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from rheobase.recipes.dalif import DECAYS
 from rheobase.recipes.gradients import rows
 from rheobase.training import Config
 from rheobase.training.study import Claim, Study
 
-DECAYS = (0.2, 0.4, 0.6, 0.8, 1.0)  # as recipes/dalif.py has them
 ABLATION: dict[str, str] = {
     "both": "dalif",
     "alpha only": "dalif:learn_beta=false",

@@ -133,9 +133,13 @@ def _gradients(task: Task) -> dict[str, gradients.Split]:
     some = task.validation.spread(BATCH)
     batch = _batch(task, some, range(len(some)))
     lengths = batch.lengths if config.mask_padding else None
+
+    def loss() -> Tensor:
+        return goal.loss(task.model(batch.sequence()), batch.labels, lengths)
+
     task.model.eval()
     with _noise(task):
-        found = gradients.layers(task.model, lambda: goal.loss(task.model(batch.sequence()), batch.labels, lengths))
+        found = gradients.layers(task.model, loss, lengths)
         return {name: gradients.split(layer) for name, layer in found.items()}
 
 

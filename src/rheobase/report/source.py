@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rheobase.names import apart
 from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.log import LOG, lines
@@ -71,11 +72,7 @@ def read(paths: Sequence[Path]) -> list[Source]:
     """
     if not paths:
         raise ValueError("Name at least one run: its folder, its record (.json), or its weights.")
-    labels = [path.stem if path.is_file() else path.resolve().name for path in paths]
-    labels = [label if labels.count(label) == 1 else str(path) for label, path in zip(labels, paths, strict=True)]
-    if len(set(paths)) < len(paths):
-        raise ValueError("A run is named twice.")
-    return [_source(path, label) for path, label in zip(paths, labels, strict=True)]
+    return [_source(path, label) for path, label in zip(paths, apart(paths), strict=True)]
 
 
 def _source(path: Path, label: str) -> Source:
