@@ -38,6 +38,8 @@ REFUSED = [
     (lambda: network("vgg11")(images().byte()), TypeError, "floating-point"),
     (lambda: network("vgg11", steps=None)(images()), ValueError, "create the model with steps=T"),
     (lambda: network("vgg11")(images()[None], steps=2), ValueError, "x has 1 time steps"),
+    (lambda: network("vgg11")(images(), steps=0), ValueError, "steps must be a whole number of time steps >= 1; got 0"),
+    (lambda: network("vgg11")(images(), steps=2.5), ValueError, "steps must be a whole number.*2.5"),
 ]
 
 
