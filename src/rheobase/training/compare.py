@@ -38,6 +38,8 @@ def compare(
         records = []
         for seed in seeds:
             place = folder / f"{spec.replace(':', '-')}-seed{seed}"
+            if console is not None:
+                console.print(f"{spec}, seed {seed}, in {place}", highlight=False, markup=False, soft_wrap=True)
             records.append(_run(changed.but(seed=seed), place, command, console))
         rows.append(Row(spec, tuple(records)))
     return rows

@@ -79,6 +79,7 @@ class Task:
 
 def prepare(config: Config, device: torch.device | None = None) -> Task:
     """Load the data, split it, and build the model with the weights of the config's seed."""
+    device = device or _device(config.device)
     found = data.load(config.data, None, **config.data_options)
     if config.validation_speaker is not None:
         train, validation = data.hold_out_group(found.train, config.validation_speaker)
@@ -87,16 +88,25 @@ def prepare(config: Config, device: torch.device | None = None) -> Task:
     else:
         train, validation = data.hold_out_fraction(found.train, config.validation_fraction)
     train, augment = _augmented(train, found, config)
-    encode = data.encoding(config.encoding, config.steps) if config.encoding else found.encoding
+    if config.encoding is None:
+        encode = data.with_steps(found.encoding, config.steps)
+    else:
+        encode = data.encoding(config.encoding, config.steps)
     x = next(data.batches(train[torch.arange(1)], encode, 1)).sequence()
     torch.manual_seed(config.seed)
     model = models.create(config.model, **_model_options(config, found.classes, x))
-    automatic = "cuda" if torch.cuda.is_available() else "cpu"
-    device = device or torch.device(automatic if config.device == "auto" else config.device)
     model = model.to(device)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return Task(config, train, validation, found.test, encode, model, device, augment, found.note, found.class_names)
+
+
+def _device(asked: str) -> torch.device:
+    """Errors: ValueError where a GPU is asked for and there is none."""
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise ValueError("device cuda: torch finds no GPU on this machine. Take device cpu, or auto.")
+    return torch.device(("cuda" if there else "cpu") if asked == "auto" else asked)
 
 
 def exchange(task: Task) -> None:
@@ -141,7 +151,8 @@ def _model_options(config: Config, classes: int, x: Tensor) -> dict[str, Any]:
     offered = {**from_config, "num_classes": classes, "steps": steps, "weight_seed": config.seed}
     if "image_size" in known:
         if len(shape) != 3:
-            raise ValueError(f"model {config.model} sees images [C, H, W]; {config.data} gives {list(shape)}.")
+            fix = "Encode images directly, for example encoding='direct' and steps=4 (--encoding direct --steps 4)."
+            raise ValueError(f"model {config.model} sees images [C, H, W]; {config.data} gives {list(shape)}. {fix}")
         offered |= {"in_channels": shape[0], "image_size": tuple(shape[1:])}
     else:
         offered["in_channels"] = math.prod(shape)
