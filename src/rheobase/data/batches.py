@@ -31,6 +31,10 @@ class Batch:
     targets: Tensor | None = None
     total: int = 0
 
+    def __repr__(self) -> str:
+        steps = "" if self.steps is None else f", steps={self.steps}"
+        return f"Batch(x {list(self.x.shape)} {self.x.dtype}, labels {list(self.labels.shape)}{steps})"
+
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device; copies from pinned memory do not wait."""
         moved = {name: getattr(self, name) for name in ("x", "labels", "lengths", "targets")}

@@ -108,7 +108,7 @@ def with_steps(encode: Encoding, steps: int | None) -> Encoding:
     """
     if steps is None:
         return encode
-    if isinstance(encode, tuple(TIMED.values())):
+    if isinstance(encode, Direct | Poisson | Latency):
         return replace(encode, steps=steps)
     name, fix = type(encode).__name__.lower(), "Leave it out, or choose encoding direct; event sets take data_options"
     raise ValueError(

@@ -24,6 +24,7 @@ from rheobase.training import record
 from rheobase.training.config import Config
 from rheobase.training.distributed import Group
 
+OWN = "own:"
 RECORD, WEIGHTS = "record.json", "weights.safetensors"
 MODEL_FIELDS = ("hidden", "readout_tau", "readout_tau_std", "learn_readout_tau", "neuron_options", "weight_gain")
 
@@ -42,6 +43,7 @@ class Task:
     augment: Augmentation | None = None
     note: str = ""
     class_names: tuple[str, ...] = ()
+    data_set: DataSet | None = None  # where it was handed in
 
     def order(self, generator: torch.Generator) -> Tensor:
         """A new order of the training samples."""
@@ -77,10 +79,11 @@ class Task:
         return (batch.trimmed() if self.config.mask_padding else batch).to(self.device)
 
 
-def prepare(config: Config, device: torch.device | None = None) -> Task:
-    """Load the data, split it, and build the model with the weights of the config's seed."""
+def prepare(config: Config, device: torch.device | None = None, data_set: DataSet | None = None) -> Task:
+    """Load the data, or take yours, split it, and build the model with the weights of the config's seed."""
     device = device or _device(config.device)
-    found = data.load(config.data, None, **config.data_options)
+    config = with_data(config, data_set)
+    found = data_set or data.load(config.data, None, **config.data_options)
     if config.validation_speaker is not None:
         train, validation = data.hold_out_group(found.train, config.validation_speaker)
     elif config.validation_by_group:
@@ -98,7 +101,27 @@ def prepare(config: Config, device: torch.device | None = None) -> Task:
     model = model.to(device)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return Task(config, train, validation, found.test, encode, model, device, augment, found.note, found.class_names)
+    about = (found.note, found.class_names, data_set)
+    return Task(config, train, validation, found.test, encode, model, device, augment, *about)
+
+
+def with_data(config: Config, data_set: DataSet | None) -> Config:
+    """The config of a run with data that are handed in: its `data` is own:NAME:FINGERPRINT. None: as it is.
+
+    Errors: ValueError where the config is of data that were handed in, and now there are none, or others.
+    """
+    told = config.data if config.data.startswith(OWN) else None
+    if data_set is None:
+        if told is not None:
+            name = told.split(":")[1]
+            raise ValueError(f"{name} is a data set that was handed in. Hand it in again, in Python: data_set=...")
+        return config
+    if config.data_options:
+        raise ValueError(f"data_options are for readers of sets by name; got {config.data_options} beside a data_set.")
+    name = f"{OWN}{data_set.name.replace(':', '-')}:{data_set.fingerprint()}"
+    if told not in (None, name):
+        raise ValueError(f"the run is of the data set {told}; got {name}. Hand in the same samples again.")
+    return config.but(data=name)
 
 
 def _device(asked: str) -> torch.device:
@@ -117,7 +140,7 @@ def exchange(task: Task) -> None:
     config = task.config
     other = config.but(exchange=None, exchange_after=None).with_neuron(str(config.exchange))
     with torch.random.fork_rng(range(torch.cuda.device_count())):
-        donor = prepare(other, task.device).model
+        donor = prepare(other, task.device, task.data_set).model
     for name, module in list(task.model.named_modules()):
         if isinstance(module, Neuron):
             new = donor.get_submodule(name)
@@ -159,10 +182,13 @@ def _model_options(config: Config, classes: int, x: Tensor) -> dict[str, Any]:
     return {**{k: v for k, v in offered.items() if k in known}, "neuron": config.neuron, **config.model_options}
 
 
-def restore_task(source: Path, change: Callable[[Config], Config] = lambda config: config) -> Task:
+def restore_task(
+    source: Path, change: Callable[[Config], Config] = lambda config: config, data_set: DataSet | None = None
+) -> Task:
     """The task of a finished run with its best weights: from a run folder, a record, or a file of weights.
 
-    `change` may alter what is not learnt, such as the noise, before the network is built.
+    `change` may alter what is not learnt, such as the noise, before the network is built. A run with data of your own
+    needs its `data_set` again.
     Errors: FileNotFoundError and ValueError, naming the file.
     """
     if not source.exists():
@@ -176,7 +202,7 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
     config = Config.from_dict(trained)
     if told is not None and told != config:
         raise ValueError(f"{source} tells of another run than its weights, {path}: {_differences(told, config)}.")
-    task = prepare(change(config))
+    task = prepare(change(config), data_set=data_set)
     if task.config.exchange is not None:
         exchange(task)
     try:
