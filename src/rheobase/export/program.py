@@ -23,7 +23,8 @@ def torch_program(model: nn.Module, x: Tensor) -> torch.export.ExportedProgram:
     for name, neuron in model.named_modules():
         if isinstance(neuron, Neuron):
             if neuron.random and getattr(neuron, "seed", None) is None:
-                raise ValueError(f"torch: {name} draws its spikes; give it a seed, or sigma=0 (`--deterministic`).")
+                fix = "give it a seed, or sigma=0 (`--seed 0`, `--deterministic`)"
+                raise ValueError(f"torch: {name} draws its spikes; {fix}.")
             vars(neuron)["_key"] = None  # no custom operator: plain torch instead
     batch = torch.export.Dim.AUTO
     with torch.no_grad(), backend("eager"):
