@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rheobase import data
+from rheobase.neurons.named import expect_file
 from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.distributed import WorkerLost, join, lost, own_device
@@ -54,6 +55,8 @@ def train(
     config = Config.from_dict(state["config"]) if state else config
     if config is None:
         raise ValueError("train: needs a config, or a folder to resume.")
+    if state:
+        expect_file(config.neuron, state["circumstances"], folder)
     if state and data_set is not None and not config.data.startswith(OWN):
         raise ValueError(f"{folder} is a run on {config.data}; leave out data_set to resume it.")
     device = own_device(config.device, group)

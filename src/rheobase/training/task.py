@@ -19,7 +19,7 @@ from rheobase.data.encodings import Encoding
 from rheobase.data.recordings import Recordings
 from rheobase.models.saved import fill
 from rheobase.neurons import Neuron
-from rheobase.neurons.named import warn_of_changes
+from rheobase.neurons.named import expect_file, warn_of_changes
 from rheobase.training import record
 from rheobase.training.config import Config
 from rheobase.training.distributed import Group
@@ -197,6 +197,8 @@ def restore_task(
     if path.suffix == ".json":
         found = _finished(path)
         path, told = path.parent / found["weights"], Config.from_dict(found["config"])
+        if change(told).neuron == told.neuron:
+            expect_file(told.neuron, found, source)
         warn_of_changes(told.neuron, found, source)
     trained, weights = read_weights(path)
     config = Config.from_dict(trained)
