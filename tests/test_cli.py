@@ -2,10 +2,13 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
-from rheobase import cli
+import rheobase
+from rheobase import cli, recipes
 from rheobase.commands import terminal
 from rheobase.training import record
 
@@ -192,6 +195,33 @@ def test_data_list_says_what_is_here_and_where_to_get_the_rest(here, capsys):
 def test_help_lists_every_command(capsys):
     status, out, _ = run(capsys)
     assert status == 0 and all(name in out for name in cli.COMMANDS)
+
+
+def test_version_and_help_by_word(capsys):
+    assert run(capsys, "--version")[:2] == (0, f"rheobase {rheobase.__version__}\n")
+    assert run(capsys, "help")[1] == run(capsys)[1]
+    for arguments in (["help", "data"], ["data", "get", "--help"], ["check", "--help"]):
+        with pytest.raises(SystemExit):
+            cli.main(arguments)
+        out = capsys.readouterr().out
+        assert "usage: rheobase" in out and ("data get NAME" in out or "my.py:MyNeuron" in out)
+
+
+def test_a_reader_who_has_seen_enough_hears_no_complaint():
+    """The rest of a pipe that is closed: `python -m rheobase recipes | head -1`, and tyro's help."""
+    for arguments in (["recipes"], ["train", "--help"]):
+        command = [sys.executable, "-m", "rheobase", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == "" and process.wait() > 0
+
+
+def test_recipes_fit_80_columns_with_whole_names(capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "console", terminal.Console(width=80))
+    _, out, _ = run(capsys, "recipes")
+    assert max(map(len, out.splitlines())) <= 80
+    assert set(recipes.names()) <= {line.split(" ")[0] for line in out.splitlines()}
 
 
 def test_divergence_stops_with_advice_and_keeps_the_checkpoint(here, capsys, monkeypatch):
