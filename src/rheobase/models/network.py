@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -34,6 +35,10 @@ class Network(nn.Module):
     """
 
     features: nn.Module
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor, steps: int | None = None) -> Tensor: ...
 
     def __init__(self, name: str, parts: Parts, in_channels: int, image_size: Size, grid: Callable[[int], int]):
         """`grid`: the side of the last map of features for a side of the image; 0: the image is too small."""
