@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import SPEED
 
-from rheobase.data import DataSet, Events, Rows, Samples
+from rheobase.data import DataSet, Events, Rows, Samples, batches
 from rheobase.training import Config, compare, evaluate, restore_task, train
 
 
@@ -86,4 +86,6 @@ def test_what_does_not_fit_is_refused(tmp_path):
 def test_what_is_printed_is_short():
     found = halves()
     assert repr(found.train) == "Samples(200 of [6, 6] torch.uint8, 2 classes)"
+    batch = next(batches(found.train, found.encoding, 10))
+    assert repr(batch) == "Batch(x [6, 10, 6] torch.float32, labels [10])"
     assert repr(found).startswith("DataSet('halves', 2 classes, train=Samples(200 of") and len(repr(found)) < 200

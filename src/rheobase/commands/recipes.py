@@ -61,6 +61,10 @@ def _details(name: str, config: Any, found: list[dict[str, Any]]) -> None:
     terminal.say(
         f"{config.optimizer} {config.learning_rate:g}, batch {config.batch}, loss {config.loss}, seed {config.seed}"
     )
+    for flag in flags.OPTIONS:
+        if options := getattr(config, flag):
+            words = " ".join(f"{option} {value}" for option, value in options.items())
+            terminal.say(f"--{flag.replace('_', '-')} {words}")
     cells = recipes.published(name)
     for cell in cells:
         ours = results.summary([one for one in found if results.same(one, cell.config(config))])
