@@ -2,10 +2,13 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
-from rheobase import cli
+import rheobase
+from rheobase import cli, recipes
 from rheobase.commands import terminal
 from rheobase.training import record
 
@@ -73,10 +76,36 @@ def test_a_new_run_takes_a_new_folder_and_a_finished_one_resumes_to_the_same_res
     assert status == 1 and "--epochs cannot change it" in err
 
 
+def test_options_go_to_what_they_belong_to(here, capsys):
+    """Also to another neuron, data set and model than the recipe's, which leave what they do not know."""
+    ran = [
+        ("digits-problif", ["--neuron", "problif", "--neuron-options", "sigma", "0.5", "tau", "4"]),
+        ("digits-probplif", ["--neuron_options", "sigma", "0.3", "--neuron=probplif:mix=0.3"]),
+        ("digits-ilif", ["--neuron", "ilif", "--neuron-options", "ciu", "false"]),
+    ]
+    wanted = [{"sigma": 0.5, "tau": 4}, {"tau": 2.0, "tau_std": 0.5, "sigma": 0.3, "mix": 0.3}, {"ciu": False}]
+    for (name, flags), options in zip(ran, wanted, strict=True):
+        assert run(capsys, "train", *SMALL, *flags)[0] == 0
+        assert record.read(here / f"runs/{name}-seed0/record.json")["config"]["neuron_options"] == options
+
+
+def test_another_data_set_and_model_are_named_and_start_from_what_they_know():
+    from rheobase.commands import flags, train
+
+    config, _ = flags.with_config(train.Options, ["--data", "mnist"], "train")
+    assert (config.recipe, config.data) == ("mnist", "mnist")
+    config, _ = flags.with_config(train.Options, ["digits", "--data", "mnist"], "train")
+    assert config.recipe == "digits", "asked for by name"
+    given = ["smnist", "--model", "cnn5", "--model-options", "width", "0.5", "--neuron", "lif"]
+    config, _ = flags.with_config(train.Options, given, "train")
+    assert config.model_options == {"width": 0.5} and config.readout_tau == 20.0
+
+
 def test_compare_is_on_equal_terms_and_prints_mean_and_spread(here, capsys):
     arguments = ["--neurons", "lif:tau=4,problif", "--seeds", "0,1", "--out", "runs/c", "--result", "c.json", *SMALL]
     status, out, _ = run(capsys, "compare", *arguments)
     assert status == 0 and "lif:tau=4" in out and "problif" in out and "±" in out
+    assert "lif:tau=4, seed 1, in runs/c/lif-tau=4-seed1\nepoch   1" in out
     rows = json.loads((here / "c.json").read_text())["rows"]
     assert [len(row["records"]) for row in rows] == [2, 2]
     assert rows[0]["records"][0]["config"]["neuron_options"] == {"tau": 4}
@@ -134,6 +163,16 @@ def test_equal_terms_means_the_same_weights_and_readout():
         (["train", "--encoding", "row"], "Did you mean 'rows'"),
         (["train", "--loss", "evry_step"], "Did you mean 'every_step'"),
         (["train", "--epochs", "0"], "must be above 0; got 0"),
+        (["train", "--neuron", "problif", "--sigma", "0.5"], "write --neuron-options sigma VALUE"),
+        (["train", "--neuron", "lif:tau=4", "--neuron-options", "tau", "3"], "tau is given by --neuron lif:tau=4 and"),
+        (["train", "clif/cifar10-r18", "--width", "0.1"], "write --model-options width VALUE"),
+        (["train", "clif/cifar10dvs-vgg11", "--epochs", "0"], "must be above 0; got 0"),
+        (["train", "--device", "cuda"], "torch finds no GPU on this machine"),
+        (["train", "--lr", "0.1"], "write --learning-rate"),
+        (["train", "--model", "cnn5"], "Encode images directly"),
+        (["train", "--steps", "20"], "rows: the number of steps follows from the sample; got steps=20"),
+        (["compare", "--neuron", "lif"], "leave out --neuron"),
+        (["train", "--data", "hd", "--validation-speaker", "3", "--validation-by-group"], "alone"),
         (["train", "smnist"], "rheobase data get mnist"),
         (["train", "--clip", "inf"], "clip must be finite, because a record is JSON; got inf. Write none for no limit"),
         (["train", "--neuron", "lif:tau=inf"], "neuron_options tau must be finite"),
@@ -148,7 +187,8 @@ def test_equal_terms_means_the_same_weights_and_readout():
         (["data", "get", "hd"], "cannot be downloaded"),
     ],
 )
-def test_mistakes_are_one_clear_message(capsys, arguments, message):
+def test_mistakes_are_one_clear_message(capsys, arguments, message, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     status, _, err = run(capsys, *arguments)
     assert status == 1 and err.startswith("error: ") and message in err
 
@@ -160,7 +200,11 @@ def test_a_failed_start_leaves_no_folder(here, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--epoch", "3"], "--epochs"), (["--schedule", "x"], "cosine")],
+    [
+        (["--epoch", "3"], "--epochs"),
+        (["--schedule", "x"], "cosine"),
+        (["--neuron", "clif", "--sigma", "1"], "--sigma"),
+    ],
 )
 def test_wrong_flags_say_what_is_possible(capsys, arguments, message):
     with pytest.raises(SystemExit):
@@ -180,6 +224,33 @@ def test_data_list_says_what_is_here_and_where_to_get_the_rest(here, capsys):
 def test_help_lists_every_command(capsys):
     status, out, _ = run(capsys)
     assert status == 0 and all(name in out for name in cli.COMMANDS)
+
+
+def test_version_and_help_by_word(capsys):
+    assert run(capsys, "--version")[:2] == (0, f"rheobase {rheobase.__version__}\n")
+    assert run(capsys, "help")[1] == run(capsys)[1]
+    for arguments in (["help", "data"], ["data", "get", "--help"], ["check", "--help"]):
+        with pytest.raises(SystemExit):
+            cli.main(arguments)
+        out = capsys.readouterr().out
+        assert "usage: rheobase" in out and ("data get NAME" in out or "my.py:MyNeuron" in out)
+
+
+def test_a_reader_who_has_seen_enough_hears_no_complaint():
+    """The rest of a pipe that is closed: `python -m rheobase recipes | head -1`, and tyro's help."""
+    for arguments in (["recipes"], ["train", "--help"]):
+        command = [sys.executable, "-m", "rheobase", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == "" and process.wait() > 0
+
+
+def test_recipes_fit_80_columns_with_whole_names(capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "console", terminal.Console(width=80))
+    _, out, _ = run(capsys, "recipes")
+    assert max(map(len, out.splitlines())) <= 80
+    assert set(recipes.names()) <= {line.split(" ")[0] for line in out.splitlines()}
 
 
 def test_divergence_stops_with_advice_and_keeps_the_checkpoint(here, capsys, monkeypatch):

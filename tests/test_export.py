@@ -368,5 +368,12 @@ def test_the_command_takes_the_result_of_a_run(tmp_path, monkeypatch, capsys):
     assert cli.main(["export", "run", "--deterministic"]) == 1 and "lif draws nothing" in capsys.readouterr().err
     assert cli.main(["train", *small[:-1], "problif", "--out", "drawn"]) == 0
     assert cli.main(["export", "drawn"]) == 1 and "it draws its spikes" in capsys.readouterr().err
+    assert cli.main(["export", "drawn", "--format", "torch"]) == 1 and "`--seed 0`" in capsys.readouterr().err
+    assert cli.main(["export", "drawn", "--format", "torch", "--seed", "3"]) == 0
+    program, x = torch.export.load("drawn.pt2").module(), torch.rand(8, 2, 8)
+    assert torch.equal(program(x), program(x))
+    assert cli.main(["export", "run", "--format", "torch", "--seed", "3"]) == 1
+    assert "no neuron of this network draws" in capsys.readouterr().err
+    assert cli.main(["export", "drawn", "--seed", "3"]) == 1 and "--seed is for" in capsys.readouterr().err
     assert cli.main(["export", "drawn", "--deterministic"]) == 0 and (tmp_path / "drawn.nir").exists()
     assert cli.main(["export", "nowhere.json"]) == 1 and "nowhere.json" in capsys.readouterr().err

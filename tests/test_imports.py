@@ -1,6 +1,8 @@
 """Imports point one way: surrogate <- fuse <- neurons <- layers <- models <- training <- cli."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ ALLOWED = {
 }
 LEAVES = {"names", "atomic"}
 TOP = {"__init__"}  # the public names
-CLI = {"cli", "commands", "checks", "show", "doctor", "bench", "report"}  # the command line, and what only it uses
+CLI = {"__main__", "cli", "commands", "checks", "show", "doctor", "bench", "report"}  # and what only it uses
 SHARED = {"__init__", "flags", "terminal"}  # files of commands/ that are no command
 
 
@@ -85,6 +87,16 @@ def test_every_file_of_commands_is_a_command_with_one_line_of_help():
 def test_only_plots_uses_matplotlib():
     users = [path for path in PACKAGE.rglob("*.py") if "matplotlib" in path.read_text()]
     assert {path.relative_to(PACKAGE).parts[0] for path in users} <= {"plots"}
+
+
+def test_what_is_named_in_the_docs_is_there_and_is_imported_late():
+    program = "import rheobase as rb, sys; assert 'rheobase.training' not in sys.modules; "
+    program += "rb.training.record_spikes, rb.recipes.names, rb.analysis.activity, rb.plots, rb.export"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    with pytest.raises(AttributeError, match="'rheobase' has no attribute 'trainin'"):
+        rheobase.trainin  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'rheobase\.analysis' has no attribute 'energi'"):
+        rheobase.analysis.energi  # noqa: B018
 
 
 def test_a_wrong_arrow_is_noticed(tmp_path, monkeypatch):

@@ -180,6 +180,11 @@ def test_every_twin_takes_a_step(name):
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
+def test_a_recipe_shows_its_options_as_they_are_typed(capsys, tmp_path):
+    assert cli.main(["recipes", "digits", "--results", str(tmp_path)]) == 0
+    assert "--neuron-options tau 2.0 tau_std 0.5 sigma 0.1 mix 0.2" in capsys.readouterr().out.splitlines()
+
+
 def test_the_list_shows_what_is_published_and_what_was_measured(tmp_path, capsys):
     config = recipes.recipe("ilif/cifar10-r18").but(seed=5, precision="bfloat16")
     for accuracy, name in ((0.9, "a"), (0.92, "b")):

@@ -1,5 +1,8 @@
 """Rheobase: leaky-integrate-and-fire neurons that learn. Public names only."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from rheobase import data, exact, layers, models, neurons, surrogate
 from rheobase.fuse.operator import backend, last_backend
 from rheobase.fuse.pack import pack_spikes
@@ -23,7 +26,18 @@ from rheobase.neurons import (
     ProbPLIF,
 )
 
+if TYPE_CHECKING:
+    from rheobase import analysis, export, plots, recipes, training  # noqa: F401
+
 __version__ = "0.1.0"
+LATER = ("analysis", "export", "plots", "recipes", "training")  # imported when they are first used
+
+
+def __getattr__(name: str) -> Any:
+    if name in LATER:
+        return importlib.import_module(f"rheobase.{name}")
+    raise AttributeError(f"module 'rheobase' has no attribute {name!r}")
+
 
 __all__ = [
     "ALIF",

@@ -1,11 +1,13 @@
 """The command line: `rheobase COMMAND`. One file in commands/ and one line in COMMANDS per command."""
 
-import contextlib
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
+import rheobase
 from rheobase.commands import (
     activity,
     bench,
@@ -58,12 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from rheobase.training import Diverged, Interrupted, WorkerLost
 
     name, *rest = (list(sys.argv[1:] if arguments is None else arguments)) or ["--help"]
-    if name in ("-h", "--help"):
-        return overview()
+    if name == "help" and rest:
+        name, rest = rest[0], ["--help"]
     try:
+        if name in ("-h", "--help", "help"):
+            return overview()
+        if name == "--version":
+            say(f"rheobase {rheobase.__version__}")
+            return 0
         if name not in COMMANDS:
             raise unknown("command", name, COMMANDS)
         return COMMANDS[name](rest)
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return 128 + signal.SIGPIPE
     except (Interrupted, KeyboardInterrupt) as stop:
         say(f"\n{stop or 'Stopped.'}")
         return 130
@@ -83,5 +93,4 @@ def overview() -> int:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):
-        sys.exit(main())
+    sys.exit(main())

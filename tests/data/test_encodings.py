@@ -60,6 +60,24 @@ def samples(count=23):
     return data.Samples(torch.arange(count * 4).reshape(count, 2, 2), labels, groups=torch.arange(count) // 6)
 
 
+def test_images_without_a_channel_get_one_where_time_is_added():
+    """And nothing else changes: the same numbers for networks that flatten them."""
+    samples = data.Samples(IMAGES, torch.tensor([0, 1]))
+    for encode in (data.Direct(3), data.Poisson(3), data.Latency(3)):
+        torch.manual_seed(0)
+        found = next(data.batches(samples, encode, 2)).sequence()
+        torch.manual_seed(0)
+        assert found.shape == (3, 2, 1, 3, 4) and torch.equal(found.squeeze(2), encode(IMAGES))
+    assert next(data.batches(samples, data.Rows(), 2)).x.shape == (3, 2, 4)
+
+
+def test_steps_are_used_or_refused():
+    assert data.with_steps(data.Direct(4), 8) == data.Direct(8)
+    assert data.with_steps(data.Rows(), None) == data.Rows()
+    with pytest.raises(ValueError, match="events: the number of steps follows from the sample; got steps=8"):
+        data.with_steps(data.Events(), 8)
+
+
 def test_batches_resume_at_any_position():
     order = torch.randperm(23, generator=torch.Generator().manual_seed(0))
     whole = list(data.batches(samples(), data.Rows(), 5, order))

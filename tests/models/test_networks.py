@@ -1,5 +1,8 @@
 """Every architecture: published sizes, every neuron, repeated images, running statistics, names and hooks."""
 
+import inspect
+from typing import get_args
+
 import pytest
 import torch
 
@@ -33,6 +36,12 @@ def test_published_sizes(name, classes, channels, size, millions, layers):
     count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     assert f"{count:.{len(millions.partition('.')[2])}f}" == millions
     assert len(model.neuron_layers()) == layers
+
+
+def test_type_checkers_know_every_image_network():
+    assert {*get_args(rb.models.ImageNetwork), "recurrent", "exact"} == set(rb.models.names())
+    for name in get_args(rb.models.ImageNetwork):
+        assert "parts" in inspect.signature(rb.models.ARCHITECTURES[name]).parameters
 
 
 def test_every_architecture_is_counted():

@@ -45,6 +45,8 @@ REFUSED = [
     (lambda: rb.models.create("recurrent", in_channels=4)(torch.ones(5, 2, 4).int()), TypeError, "floating-point"),
     (lambda: network("vgg11", steps=None)(images()), ValueError, "create the model with steps=T"),
     (lambda: network("vgg11")(images()[None], steps=2), ValueError, "x has 1 time steps"),
+    (lambda: network("vgg11")(images(), steps=0), ValueError, "steps must be a whole number of time steps >= 1; got 0"),
+    (lambda: network("vgg11")(images(), steps=2.5), ValueError, "steps must be a whole number.*2.5"),
 ]
 
 

@@ -71,7 +71,7 @@ def test_an_option_without_a_value_is_refused():
             named.split(spec)
 
 
-def test_it_trains_resumes_and_is_evaluated(folder, capsys):
+def test_it_trains_resumes_and_is_evaluated(folder, capsys, monkeypatch):
     begin = ["train", "--hidden", "16", "--batch", "400", "--device", "cpu", "--neuron", "my.py:Leaky:leak=0.25"]
     assert cli.main([*begin, "--epochs", "2"]) == 0
     run = folder / "runs/digits-Leaky-seed0"
@@ -94,6 +94,14 @@ def test_it_trains_resumes_and_is_evaluated(folder, capsys):
     shorter = ["--seeds", "0", "--epochs", "1", *begin[1:-2], "--out", "out"]
     assert cli.main(["compare", "--neurons", f"{folder / 'my.py'}:Leaky", *shorter]) == 0
     assert len(list((folder / "out").glob("*-my.py-Leaky-seed0/record.json"))) == 1, "written beside the neuron"
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for command in (["eval", str(run)], ["train", "--resume", str(run)]):
+        assert cli.main(command) == 1
+        assert f"it was {folder}/my.py: go to {folder}/, or" in capsys.readouterr().err
+    assert cli.main(["eval", str(run), "--neuron", f"{folder}/my.py:Leaky:leak=0.25"]) == 0
+    monkeypatch.chdir(folder)
     (folder / "my.py").unlink()
     assert cli.main(["eval", str(run)]) == 1
     assert "No file 'my.py'; write FILE.py:CLASS" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def inputs(subject: Subject) -> None:
     neuron = subject.neuron(4)
     x = torch.zeros(4, 2, CHANNELS)
     refuses(f"{subject.name}, integers", TypeError, "floating", lambda: neuron(x.long()))
-    refuses(f"{subject.name}, a list", TypeError, "floating", lambda: neuron([1.0, 2.0]))
+    refuses(f"{subject.name}, a list", TypeError, "floating", lambda: neuron([1.0, 2.0]))  # pyright: ignore[reportArgumentType]
     refuses(f"{subject.name}, a number", ValueError, "time", lambda: neuron(torch.zeros(())))
     if subject.random:
         refuses(f"{subject.name}, uniform", ValueError, "uniform.*shape", lambda: neuron(x, uniform=x[1:]))

@@ -84,7 +84,7 @@ class Network:
         now = summary(learned(self.task.model))
         if not now:
             return
-        yield 0, summary(learned(training.prepare(self.task.config).model))
+        yield 0, summary(learned(training.prepare(self.task.config, data_set=self.task.data_set).model))
         epochs = _record(self.source).get("epochs", [])
         rows = [(row["epoch"], row["learned"]) for row in epochs if "learned" in row]
         yield from rows or [(_record(self.source).get("best_epoch", 1), now)]

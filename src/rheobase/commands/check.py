@@ -2,28 +2,37 @@
 
 import importlib.util
 import os
+from dataclasses import dataclass
 
-from rheobase.commands import terminal
+import tyro
+
+from rheobase.commands import flags, terminal
 
 
-def run(arguments: list[str]) -> int:
-    """Run the check suite that every neuron here passes: `rheobase check clif`, `rheobase check my.py:MyNeuron`.
+@dataclass(frozen=True)
+class Options:
+    """The check suite that every neuron here passes: gradients, kernels against eager, shapes, refusals.
 
     The GPU kernels are compared with eager on a GPU, or without one in Triton's interpreter, and compiled for sm_80 and
     sm_90 either way, where Triton is installed.
     """
+
+    neuron: tyro.conf.Positional[str]
+    """A neuron's name (`clif`), or your own in a file, FILE.py:CLASS (`my.py:MyNeuron`)."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run the check suite that every neuron here passes: `rheobase check clif`, `rheobase check my.py:MyNeuron`."""
     import torch
 
+    chosen = flags.parse(Options, arguments, "check").neuron
     if not torch.cuda.is_available():
         os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is imported, which tracing does
     from rheobase import checks, neurons
 
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        terminal.say((run.__doc__ or "").strip())
-        return 0 if arguments[:1] in (["-h"], ["--help"]) else 1
-    results = checks.run(made := neurons.kind(arguments[0]))
+    results = checks.run(made := neurons.kind(chosen))
     if importlib.util.find_spec("triton") and checks.Subject(made).fused:
-        results.append(checks.result(checks.gpu.compiles, arguments[0]))
+        results.append(checks.result(checks.gpu.compiles, chosen))
     for result in results:
         terminal.say(f"{'ok  ' if result.passed else 'FAIL'} {result.name:28s} {result.seconds:6.2f} s")
         if not result.passed:

@@ -28,6 +28,7 @@ def run(arguments: list[str]) -> int:
     from rheobase import training
     from rheobase.training import record
 
+    flags.refuse_one_neuron(arguments, "compare")
     config, options = flags.with_config(Options, arguments, "compare")
     seeds = flags.seeds(options.seeds, "compare")
     folder = options.out or flags.free_folder(Path("runs") / f"compare-{config.recipe}".replace("/", "-"))

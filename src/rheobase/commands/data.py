@@ -1,30 +1,45 @@
 """`rheobase data`: which data sets there are, and fetching them."""
 
+from dataclasses import dataclass
 from typing import Any
 
+import tyro
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
-from rheobase.commands import terminal
+from rheobase.commands import flags, terminal
 from rheobase.names import unknown
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which data sets there are, and fetching them into $RHEOBASE_DATA, else ~/.cache/rheobase.
+
+    `rheobase data list`: every set, and whether it is here. `rheobase data show NAME`: its files, addresses, sizes,
+    checksums. `rheobase data get NAME`: download it, resumable and verified.
+    """
+
+    action: tyro.conf.Positional[str] = "list"
+    """list, show or get."""
+    name: tyro.conf.Positional[str] = ""
+    """The data set of show or get."""
 
 
 def run(arguments: list[str]) -> int:
     """Show or fetch data sets: `rheobase data list`, `rheobase data show NAME`, `rheobase data get NAME`."""
     actions = {"list": _list, "show": _show, "get": _get}
-    action, *rest = arguments or ["list"]
-    if action in ("-h", "--help"):
-        terminal.say((run.__doc__ or "").strip())
-        return 0
-    if action not in actions:
-        raise unknown("data action", action, actions)
-    return actions[action](rest)
+    options = flags.parse(Options, arguments, "data")
+    if options.action not in actions:
+        raise unknown("data action", options.action, actions)
+    if options.action != "list" and not options.name:
+        raise ValueError(f"data {options.action}: needs the name of a data set. See `rheobase data list`.")
+    return actions[options.action](options.name)
 
 
-def _list(arguments: list[str]) -> int:
+def _list(name: str) -> int:
     from rheobase.data import catalog
 
-    if arguments:
-        return _show(arguments)
+    if name:
+        return _show(name)
     terminal.say(f"data sets in {catalog.default_root()} (RHEOBASE_DATA sets this folder)\n")
     for entry in catalog.ENTRIES.values():
         here = "here" if entry.is_in(catalog.default_root() / entry.folder) else "missing"
@@ -33,11 +48,11 @@ def _list(arguments: list[str]) -> int:
     return 0
 
 
-def _show(arguments: list[str]) -> int:
+def _show(name: str) -> int:
     """Everything known about one set: files, addresses, sizes, checksums, the forms in which it is found."""
     from rheobase.data import catalog
 
-    entry = catalog.entry(_only(arguments, "show"))
+    entry = catalog.entry(name)
     folder = catalog.default_root() / entry.folder
     terminal.say(f"{entry.name}: {entry.title}. Licence: {entry.licence}. {entry.origin}")
     terminal.say(f"folder {folder}: {'here' if entry.is_in(folder) else 'missing'}")
@@ -53,10 +68,9 @@ def _show(arguments: list[str]) -> int:
     return 0
 
 
-def _get(arguments: list[str]) -> int:
+def _get(name: str) -> int:
     from rheobase.data import download
 
-    name = _only(arguments, "get")
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=terminal.console, disable=not terminal.console.is_terminal) as progress:
         tasks: dict[str, Any] = {}
@@ -69,10 +83,3 @@ def _get(arguments: list[str]) -> int:
         folder = download.get(name, report=report)
     terminal.say(f"{name} is complete in {folder}")
     return 0
-
-
-def _only(arguments: list[str], action: str) -> str:
-    if len(arguments) != 1:
-        found = f"got {len(arguments)}. See `rheobase data list`."
-        raise ValueError(f"data {action}: needs the name of one data set; {found}")
-    return arguments[0]

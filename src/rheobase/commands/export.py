@@ -28,6 +28,8 @@ class Options:
     """File to write; default: the source's name with the ending of the format, here."""
     deterministic: bool = False
     """Probabilistic neurons fire at the threshold instead of drawing their spikes (sigma 0), which NIR can express."""
+    seed: int | None = None
+    """torch: of the noise of probabilistic neurons, which then draw the same at every call of the program."""
     dt: float = 1e-4
     """nir: seconds per time step, for time constants; SpikingJelly and snnTorch read graphs with 1e-4."""
     steps: int | None = None
@@ -44,6 +46,8 @@ def run(arguments: list[str]) -> int:
     place = options.out or Path(options.source.resolve().stem + ENDINGS[options.format])
     if place.suffix != ENDINGS[options.format]:
         raise ValueError(f"export: a file of {options.format} ends in {ENDINGS[options.format]}; got --out {place}.")
+    if options.seed is not None and (options.format != "torch" or options.deterministic):
+        raise ValueError("export: --seed is for --format torch, without --deterministic. Leave it out.")
     model, x = _network(options)
     place.parent.mkdir(parents=True, exist_ok=True)
     if options.format == "safetensors":
@@ -60,11 +64,24 @@ def run(arguments: list[str]) -> int:
     else:
         from rheobase.export import torch_program
 
+        if options.seed is not None:
+            _seed(model, options.seed)
         program = torch_program(model, x)
         torch.export.save(program, place)
         size = "any" if program.range_constraints else str(x.shape[1])
         terminal.say(f"torch program  {place}: x [{x.shape[0]}, batch, ...], batch size {size}")
     return 0
+
+
+def _seed(model: "nn.Module", seed: int) -> None:
+    """Give every neuron that draws its spikes a seed of its own. Errors: ValueError where none does."""
+    from rheobase.neurons import Neuron
+
+    drawing = [neuron for neuron in model.modules() if isinstance(neuron, Neuron) and neuron.random]
+    if not drawing:
+        raise ValueError("export: --seed: no neuron of this network draws its spikes. Leave it out.")
+    for number, neuron in enumerate(drawing):
+        neuron.seed = seed + number  # pyright: ignore[reportArgumentType]
 
 
 def _network(options: Options) -> "tuple[nn.Module, Tensor]":

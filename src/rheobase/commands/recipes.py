@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from rich.table import Table
 
 from rheobase.commands import flags, terminal
 
@@ -39,17 +38,15 @@ def _list(found: list[dict[str, Any]]) -> None:
     from rheobase import recipes
     from rheobase.training import results
 
-    table = Table(box=None)
-    table.add_column("recipe", no_wrap=True)
-    for heading in ("data", "network", "neuron", "published %", "measured here %"):
-        table.add_column(heading, overflow="fold")
+    width = max(map(len, recipes.names()))
+    terminal.say(f"{'recipe':{width}s}  {'neuron':8s}  {'published %':>11s}  measured here %")
     for name in recipes.names():
         config = recipes.recipe(name)
         ours = [one for one in found if one["config"].get("recipe") == name and results.same(one, config)]
-        published = [f"{_percent(cell.accuracy)} ({cell.source})" for cell in recipes.published(name)[:1]]
-        table.add_row(name, config.data, config.model, config.neuron, *(published or [""]), results.summary(ours))
-    terminal.console.print(table)
-    terminal.say("\n`rheobase recipes NAME` shows every number, `rheobase study` what was trained in small here.")
+        published = "".join(_percent(cell.accuracy) for cell in recipes.published(name)[:1])
+        terminal.say(f"{name:{width}s}  {config.neuron:8s}  {published:>11s}  {results.summary(ours)}".rstrip())
+    terminal.say("\n`rheobase recipes NAME`: its data, network, sources and every number.")
+    terminal.say("`rheobase study`: what was trained in small here.")
 
 
 def _percent(accuracy: float | None) -> str:
@@ -64,6 +61,10 @@ def _details(name: str, config: Any, found: list[dict[str, Any]]) -> None:
     terminal.say(
         f"{config.optimizer} {config.learning_rate:g}, batch {config.batch}, loss {config.loss}, seed {config.seed}"
     )
+    for flag in flags.OPTIONS:
+        if options := getattr(config, flag):
+            words = " ".join(f"{option} {value}" for option, value in options.items())
+            terminal.say(f"--{flag.replace('_', '-')} {words}")
     cells = recipes.published(name)
     for cell in cells:
         ours = results.summary([one for one in found if results.same(one, cell.config(config))])

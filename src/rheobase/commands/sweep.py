@@ -39,6 +39,8 @@ def run(arguments: list[str]) -> int:
     from rheobase.training import sweep
 
     config, options = flags.with_config(Options, arguments, "sweep")
+    if options.neurons:
+        flags.refuse_one_neuron(arguments, "sweep")
     if options.trials < 1:
         raise ValueError(f"sweep: needs at least one trial; got {options.trials}.")
     if options.result is not None and options.result.suffix != ".json":

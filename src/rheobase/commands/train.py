@@ -99,7 +99,7 @@ def _picture(folder: Path, found: dict[str, Any]) -> Path:
     samples = task.test[torch.tensor(shown)]
     batch = next(batches(samples, task.encode, len(shown)))
     torch.manual_seed(task.config.seed)
-    layers = training.record_spikes(task.model, batch.x.to(task.device))
+    layers = training.record_spikes(task.model, batch.sequence().to(task.device))
     if not layers:  # event-driven networks have no steps to draw
         return save(plots.learning_curve(found["epochs"], found["best_epoch"]), folder / "picture.png")
     spikes = next(iter(layers.values()))

@@ -22,7 +22,7 @@ from rheobase.data.augment import Augmentation, Mix
 from rheobase.data.batches import Batch, batches, pad, similar_lengths, valid_steps
 from rheobase.data.catalog import load, names
 from rheobase.data.draws import Draws
-from rheobase.data.encodings import Direct, Events, Latency, Pixels, Poisson, Rows, encoding
+from rheobase.data.encodings import Direct, Events, Latency, Pixels, Poisson, Rows, encoding, with_steps
 from rheobase.data.presets import augmentation
 from rheobase.data.samples import (
     DataSet,
@@ -62,4 +62,5 @@ __all__ = [
     "save_split",
     "similar_lengths",
     "valid_steps",
+    "with_steps",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rheobase.data.augment import Augmentation
 from rheobase.data.draws import Draws
-from rheobase.data.encodings import Direct, Encoding
+from rheobase.data.encodings import TIMED, Direct, Encoding
 from rheobase.data.feed import ahead
 from rheobase.data.recordings import Recordings, steps_used
 from rheobase.data.samples import Samples
@@ -30,6 +30,10 @@ class Batch:
     steps: int | None = None
     targets: Tensor | None = None
     total: int = 0
+
+    def __repr__(self) -> str:
+        steps = "" if self.steps is None else f", steps={self.steps}"
+        return f"Batch(x {list(self.x.shape)} {self.x.dtype}, labels {list(self.labels.shape)}{steps})"
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device; copies from pinned memory do not wait."""
@@ -76,7 +80,8 @@ def batches(
     same epoch the same augmentation of each sample, which is what makes an interrupted epoch resumable.
     `shard` (rank, ranks) takes this rank's part of every batch of `size`. `workers` read and augment ahead: processes
     for values in files, one thread for values in memory; encodings draw in the caller, in order. To a `device` other
-    than the CPU the stored bytes are sent, and normalised, mixed and encoded there.
+    than the CPU the stored bytes are sent, and normalised, mixed and encoded there. Images without a channel get
+    one from direct, poisson and latency: [B, 1, H, W].
     """
     if size < 1:
         raise ValueError(f"batch size must be at least 1; got {size}.")
@@ -88,10 +93,11 @@ def batches(
     else:
         ready = (one_pass.finish(part, device) for part in ahead(one_pass.read, numbers, workers, in_files))
     for batch in ready:
-        if isinstance(encode, Direct) and batch.x.dim() == 4:
-            yield replace(batch, steps=encode.steps)
+        x = batch.x.unsqueeze(1) if isinstance(encode, tuple(TIMED.values())) and batch.x.dim() == 3 else batch.x
+        if isinstance(encode, Direct) and x.dim() == 4:
+            yield replace(batch, x=x, steps=encode.steps)
         else:
-            yield replace(batch, x=encode(batch.x))
+            yield replace(batch, x=encode(x))
 
 
 class Part(NamedTuple):

@@ -4,7 +4,7 @@ The random one draws from torch's CPU generator unless it is given another, so t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -99,6 +99,21 @@ def encoding(name: str, steps: int | None = None) -> Encoding:
             raise ValueError(f"{name}: needs a number of time steps; got none. Give for example steps=8.")
         return TIMED[name](steps)
     raise unknown("encoding", name, [*SEQUENTIAL, *TIMED])
+
+
+def with_steps(encode: Encoding, steps: int | None) -> Encoding:
+    """The encoding with another number of steps; none: as it is.
+
+    Errors: ValueError for one whose steps follow from the sample.
+    """
+    if steps is None:
+        return encode
+    if isinstance(encode, Direct | Poisson | Latency):
+        return replace(encode, steps=steps)
+    name, fix = type(encode).__name__.lower(), "Leave it out, or choose encoding direct; event sets take data_options"
+    raise ValueError(
+        f"{name}: the number of steps follows from the sample; got steps={steps}. {fix} (--data-options steps {steps})."
+    )
 
 
 def _images(batch: Tensor, name: str) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,6 +35,8 @@ class Samples:
     Shapes: values [N, ...] in their stored type, or in files; labels [N], lengths [N] in time steps or None where all
     are equally long, groups [N] (speaker, subject or recording) or None, ids [N]: the position in the whole set, which
     a split keeps. A network sees `(values * scale − mean) / std`, the constants per channel of [N, C, H, W].
+    NumPy arrays are taken as tensors.
+    Errors: ValueError where there is not one label for each value.
     """
 
     values: Tensor | Stored
@@ -45,8 +48,23 @@ class Samples:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("values", "labels", "lengths", "groups", "ids"):
+            if isinstance(array := getattr(self, name), np.ndarray):
+                object.__setattr__(self, name, torch.from_numpy(array))  # frozen, but not yet made
+        if self.labels.dtype in (torch.uint8, torch.int8, torch.int16, torch.int32):
+            object.__setattr__(self, "labels", self.labels.long())
+        if self.labels.dim() != 1 or len(self.values) != len(self.labels):
+            given = f"{len(self.values)} values and labels {list(self.labels.shape)}"
+            raise ValueError(f"Samples: needs one label for each value, labels [N]; got {given}.")
+
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        values = self.values
+        kind = f"{list(values.shape[1:])} {values.dtype}" if isinstance(values, Tensor) else type(values).__name__
+        return f"Samples({len(self):,} of {kind}, {len(self.labels.unique())} classes)"
 
     def __getitem__(self, index: Tensor) -> "Samples":
         """The samples at `index`, a tensor of positions or a boolean mask. Values in files stay there."""
@@ -82,6 +100,7 @@ class DataSet:
     """Training and test samples, and the encoding that turns a batch into time steps unless another is chosen.
 
     `note` says aloud what is unusual, such as a part of a set; `class_names` where the files name them.
+    Errors: ValueError for labels that are not 0 to classes - 1.
     """
 
     name: str
@@ -91,6 +110,29 @@ class DataSet:
     encoding: Callable[[Tensor], Tensor]
     note: str = ""
     class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for part in (self.train, self.test):
+            if part.labels.dtype != torch.long:
+                raise ValueError(f"{self.name}: labels must be whole numbers from 0; got {part.labels.dtype}.")
+            if len(part) and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < self.classes:
+                low, high = int(part.labels.min()), int(part.labels.max())
+                raise ValueError(f"{self.name}: labels must be 0 to {self.classes - 1}; got {low} to {high}.")
+
+    def __repr__(self) -> str:
+        note = f", note={self.note!r}" if self.note else ""
+        parts = f"train={self.train!r}, test={self.test!r}"
+        return f"DataSet({self.name!r}, {self.classes} classes, {parts}, encoding={self.encoding!r}{note})"
+
+    def fingerprint(self) -> str:
+        """Eight digits that differ between data sets: of name, labels, and values in memory."""
+        digest = hashlib.sha256(f"{self.name} {self.classes} {self.encoding!r}".encode())
+        for part in (self.train, self.test):
+            for found in (part.labels, part.values):
+                if isinstance(found, Tensor):
+                    digest.update(f"{found.dtype} {list(found.shape)}".encode())
+                    digest.update(found.contiguous().view(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:8]
 
 
 def complete(found: DataSet, counts: tuple[int, int], partial: bool) -> DataSet:

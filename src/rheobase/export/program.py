@@ -28,7 +28,8 @@ def torch_program(model: nn.Module, x: Tensor) -> torch.export.ExportedProgram:
     for name, module in model.named_modules():
         if isinstance(module, Neuron):
             if module.random and getattr(module, "seed", None) is None:
-                raise ValueError(f"torch: {name} draws its spikes; give it a seed, or sigma=0 (`--deterministic`).")
+                fix = "give it a seed, or sigma=0 (`--seed 0`, `--deterministic`)"
+                raise ValueError(f"torch: {name} draws its spikes; {fix}.")
             vars(module)["_key"] = None  # no custom operator: plain torch instead
         if isinstance(module, Recurrent):
             _fix_delays(module)

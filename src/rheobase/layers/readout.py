@@ -1,5 +1,7 @@
 """LeakyReadout: a leaky integrator per class, the output of recurrent networks."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
@@ -37,6 +39,10 @@ class LeakyReadout(nn.Module):
     Units: tau in time steps. Errors: ValueError for x of another shape.
     Source: Higuchi et al., AIROV 2026, and the lab's public settings.
     """
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor) -> Tensor: ...
 
     def __init__(
         self, in_features: int, classes: int, learn_tau: bool = False, *, tau: float = 20.0, tau_std: float = 5.0

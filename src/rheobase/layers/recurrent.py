@@ -1,6 +1,7 @@
 """Recurrent: a fully recurrent layer of spiking neurons."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,10 @@ class Recurrent(nn.Module):
 
     delays: Tensor | None
     axon_delays: Tensor | None
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor, *, uniform: Tensor | None = None) -> Tensor: ...
 
     def __init__(
         self,

@@ -3,10 +3,11 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, overload
 
 from torch import nn
 
+from rheobase.exact.classifier import EventClassifier
 from rheobase.models import saved
 from rheobase.models.cnn5 import cnn5
 from rheobase.models.exact import exact
@@ -15,7 +16,7 @@ from rheobase.models.options import check
 from rheobase.models.parts import Parts
 from rheobase.models.plifnet import plifnet, plifnet_dvs
 from rheobase.models.preact_resnet import spiking_resnet18
-from rheobase.models.recurrent import recurrent
+from rheobase.models.recurrent import RecurrentNetwork, recurrent
 from rheobase.models.resnet import imagenet_resnet18, imagenet_resnet34, resnet19, resnet20
 from rheobase.models.saved import save
 from rheobase.models.spike_transformer import spike_transformer
@@ -42,6 +43,22 @@ _ALL: tuple[Callable[..., nn.Module], ...] = (
     recurrent,
     exact,
 )
+ImageNetwork = Literal[
+    "spiking_resnet18",
+    "resnet19",
+    "resnet20",
+    "imagenet_resnet18",
+    "imagenet_resnet34",
+    "vgg11",
+    "vgg13",
+    "vgg16",
+    "vgg11_a",
+    "vggsnn",
+    "cnn5",
+    "plifnet",
+    "plifnet_dvs",
+    "spike_transformer",
+]
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {architecture.__name__: architecture for architecture in _ALL}
 SHARED = [field.name for field in dataclasses.fields(Parts) if field.name != "neuron"]
 
@@ -51,6 +68,16 @@ def names() -> list[str]:
     return list(ARCHITECTURES)
 
 
+@overload
+def create(name: ImageNetwork, neuron: str | Callable[..., Neuron] = "lif", **options: Any) -> Network: ...
+@overload
+def create(
+    name: Literal["recurrent"], neuron: str | Callable[..., Neuron] = "lif", **options: Any
+) -> RecurrentNetwork: ...
+@overload
+def create(name: Literal["exact"], neuron: str | Callable[..., Neuron] = "lif", **options: Any) -> EventClassifier: ...
+@overload
+def create(name: str, neuron: str | Callable[..., Neuron] = "lif", **options: Any) -> nn.Module: ...
 def create(name: str, neuron: str | Callable[..., Neuron] = "lif", **options: Any) -> nn.Module:
     """A model by its name, with the neuron of this lower-case name or from this factory in every spiking layer.
 

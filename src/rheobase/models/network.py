@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -35,6 +36,10 @@ class Network(nn.Module):
     """
 
     features: nn.Module
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor, steps: int | None = None) -> Tensor: ...
 
     def __init__(self, name: str, parts: Parts, in_channels: int, image_size: Size, grid: Callable[[int], int]):
         """`grid`: the side of the last map of features for a side of the image; 0: the image is too small."""
@@ -72,7 +77,7 @@ class Network(nn.Module):
         self._check(x, steps)
         if x.dim() == 5:
             return x
-        shown = steps or self.steps
+        shown = self.steps if steps is None else steps
         if shown is None:
             raise ValueError(
                 f"{self.name}: images [B, C, H, W] need a number of time steps; create the model with steps=T, call "
@@ -89,6 +94,8 @@ class Network(nn.Module):
             raise TypeError(f"{self.name}: x must be a floating-point tensor; got {x.dtype}.")
         if x.dim() not in (4, 5):
             raise ValueError(f"{self.name}: x must be [T, B, C, H, W] or [B, C, H, W]; got shape {tuple(x.shape)}.")
+        if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
+            raise ValueError(f"{self.name}: steps must be a whole number of time steps >= 1; got {steps!r}.")
         if steps is not None and x.dim() == 5 and steps != x.shape[0]:
             raise ValueError(f"{self.name}: x has {x.shape[0]} time steps; got steps={steps}. Leave steps out.")
         if x.shape[-3] != self.in_channels:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,10 @@ class RecurrentNetwork(nn.Module):
     Errors: ValueError for another number of inputs; TypeError for x that is not floating-point.
     Source: Higuchi et al., AIROV 2026: (1, 256, 10) for S-MNIST, (700, 128, 20) for SHD; weights Xavier-uniform.
     """
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor) -> Tensor: ...
 
     def __init__(self, layers: list[Recurrent], readout: LeakyReadout):
         super().__init__()

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,10 @@ class Neuron(nn.Module, metaclass=_Definition):
     fused: ClassVar[bool] = True
     _key: str | None = None
 
+    if TYPE_CHECKING:  # what nn.Module hides from type checkers
+
+        def __call__(self, x: Tensor, *, uniform: Tensor | None = None) -> Tensor: ...
+
     def __init__(self, surrogate: surrogates.Surrogate | None = surrogates.Rectangle(1.0)):  # noqa: B008 (frozen)
         super().__init__()
         if surrogate is not None and not isinstance(surrogate, surrogates.Surrogate):
@@ -96,11 +100,15 @@ class Neuron(nn.Module, metaclass=_Definition):
         """Spikes for input currents x [T, ...], from fresh states. `uniform`: random numbers for random neurons."""
         return self._run(x, None, uniform, final=False)[0]
 
-    def scan(self, x: Tensor, state: Mapping[str, Tensor] | None = None, *, uniform: Tensor | None = None):
+    def scan(
+        self, x: Tensor, state: Mapping[str, Tensor] | None = None, *, uniform: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """`(spikes, state)`: like calling the neuron, but from `state` (None: fresh) and with the state at the end."""
         return self._run(x, state, uniform, final=True)
 
-    def step(self, x: Tensor, state: Mapping[str, Tensor] | None = None, *, uniform: Tensor | None = None):
+    def step(
+        self, x: Tensor, state: Mapping[str, Tensor] | None = None, *, uniform: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """One step for x of shape x_t [...]: `(spike, state)`."""
         spikes, state = self.scan(x.unsqueeze(0), state, uniform=None if uniform is None else uniform.unsqueeze(0))
         return spikes.squeeze(0), state

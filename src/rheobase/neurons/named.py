@@ -90,9 +90,22 @@ def from_file(name: str) -> type[Neuron]:
 
 
 def fingerprint(name: str) -> dict[str, str]:
-    """For records, of a neuron in a file: the SHA-256 of that file, if it is there. Else nothing."""
+    """For records, of a neuron in a file: where that file is and its SHA-256, if it is there. Else nothing."""
     path = pathlib.Path(name.rpartition(":")[0])
-    return {"neuron_sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    return {"neuron_file": str(path.absolute()), "neuron_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def expect_file(name: str, told: Mapping[str, object], where: object) -> None:
+    """Errors: ValueError where a neuron's file, of which the record `told` at `where` tells, cannot be found here."""
+    path, was = name.rpartition(":")[0], str(told.get("neuron_file", ""))
+    if not was or pathlib.Path(path).is_file():
+        return
+    raise ValueError(
+        f"No file {path!r}; write FILE.py:CLASS with a path from here. When {where} was made it was {was}: go to "
+        f"{was.removesuffix(path) or '/'}, or let eval know the neuron, --neuron {was}:{short(name)} with its options."
+    )
 
 
 def warn_of_changes(name: str, told: Mapping[str, object], where: object) -> None:

@@ -43,6 +43,9 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
         self._require("batch", self.batch >= self.accumulate, f"at least accumulate={self.accumulate}")
         both = (self.exchange is None) == (self.exchange_after is None)
         self._require("exchange", both, "given together with exchange_after, or neither")
+        alone = not self.validation_by_group and self.validation_fraction == DataSettings.validation_fraction
+        what = "alone, without validation_by_group and validation_fraction"
+        self._require("validation_speaker", self.validation_speaker is None or alone, what)
         for name, choices in _choices().items():
             self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rheobase import data
+from rheobase.neurons.named import expect_file
 from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.distributed import WorkerLost, join, lost, own_device
@@ -18,7 +19,7 @@ from rheobase.training.log import LOG, Log
 from rheobase.training.memory import keep_pages
 from rheobase.training.progress import Reporter
 from rheobase.training.run import Run
-from rheobase.training.task import RECORD, WEIGHTS, differences, prepare
+from rheobase.training.task import OWN, RECORD, WEIGHTS, differences, prepare, with_data
 
 SPLIT = "split.json"
 
@@ -35,6 +36,7 @@ def train(
     tensorboard: bool = False,
     after_epoch: Callable[[dict[str, Any]], None] | None = None,
     test: bool = True,
+    data_set: data.DataSet | None = None,
 ) -> dict[str, Any]:
     """Train as `config` says and return the record; checkpoint, record, log and best weights lie in `folder`.
 
@@ -43,13 +45,19 @@ def train(
     A checkpoint is written before the first epoch, after each one, every `checkpoint_seconds` within one, and when the
     process is asked to stop. The test set is evaluated once, at the end, with the weights that `select` chose; never
     without `test`, as in a search. `after_epoch` gets the row of every epoch done; what it raises ends the run.
+    `data_set`: your own data instead of a set by name. The record's `data` then says own:NAME:FINGERPRINT, and resuming
+    or restoring the run takes the same data set again.
     Under torchrun all processes train together, and the first one writes.
     Errors: Interrupted, Diverged and WorkerLost say how to go on; ValueError and FileNotFoundError for config, data and
     checkpoint.
     """
     group = join()
     state = checkpoint.load(folder, previous) if resume else None
-    config = _agreed(config, state, folder)
+    config = _agreed(config and with_data(config, data_set), state, folder)
+    if state:
+        expect_file(config.neuron, state["circumstances"], folder)
+    if state and data_set is not None and not config.data.startswith(OWN):
+        raise ValueError(f"{folder} is a run on {config.data}; leave out data_set to resume it.")
     device = own_device(config.device, group)
     if device is not None:
         torch.cuda.set_device(device)
@@ -57,7 +65,7 @@ def train(
     if held:
         raise ValueError(f"{folder} already holds a run. Resume it with --resume {folder}, or choose another folder.")
     keep_pages()
-    run = Run(prepare(config, device), folder, group, command)
+    run = Run(prepare(config, device, data_set), folder, group, command)
     if not group.first:  # what processes draw differs; the first draws what one by itself would
         torch.manual_seed(config.seed + (group.rank << 32))
     parts = {name: getattr(run.task, name) for name in ("train", "validation", "test")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Options = dict[str, float | bool | str]
+Options = dict[str, int | float | bool | str]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class DataSettings:
     encoding: str | None = None
     """rows, pixels, events, direct, poisson or latency; none: the data set's own."""
     steps: int | None = None
-    """Time steps of the encodings direct, poisson and latency."""
+    """Time steps of the encodings direct, poisson and latency; none: the data set's own."""
     augmentation: str = "none"
     """What happens to training samples: none, crop-flip, cifar, cifar-strong, tiny-imagenet, imagenet, events, ..."""
     mask_padding: bool = False

@@ -19,11 +19,12 @@ from rheobase.data.encodings import Encoding
 from rheobase.data.recordings import Recordings
 from rheobase.models import saved
 from rheobase.neurons import Neuron
-from rheobase.neurons.named import warn_of_changes
+from rheobase.neurons.named import expect_file, warn_of_changes
 from rheobase.training import record
 from rheobase.training.config import Config
 from rheobase.training.distributed import Group
 
+OWN = "own:"
 RECORD, WEIGHTS = "record.json", "weights.safetensors"
 MODEL_FIELDS = ("hidden", "readout_tau", "readout_tau_std", "learn_readout_tau", "neuron_options", "weight_gain")
 
@@ -42,6 +43,7 @@ class Task:
     augment: Augmentation | None = None
     note: str = ""
     class_names: tuple[str, ...] = ()
+    data_set: DataSet | None = None  # where it was handed in
 
     def order(self, generator: torch.Generator) -> Tensor:
         """A new order of the training samples."""
@@ -77,21 +79,52 @@ class Task:
         return (batch.trimmed() if self.config.mask_padding else batch).to(self.device)
 
 
-def prepare(config: Config, device: torch.device | None = None) -> Task:
-    """Load the data, split it, and build the model with the weights of the config's seed."""
-    found = data.load(config.data, None, **config.data_options)
+def prepare(config: Config, device: torch.device | None = None, data_set: DataSet | None = None) -> Task:
+    """Load the data, or take yours, split it, and build the model with the weights of the config's seed."""
+    device = device or _device(config.device)
+    config = with_data(config, data_set)
+    found = data_set or data.load(config.data, None, **config.data_options)
     train, validation = _split(found, config)
     train, augment = _augmented(train, found, config)
-    encode = data.encoding(config.encoding, config.steps) if config.encoding else found.encoding
+    if config.encoding is None:
+        encode = data.with_steps(found.encoding, config.steps)
+    else:
+        encode = data.encoding(config.encoding, config.steps)
     x = next(data.batches(train[torch.arange(1)], encode, 1)).sequence()
     torch.manual_seed(config.seed)
     model = models.create(config.model, **_model_options(config, found.classes, x))
-    automatic = "cuda" if torch.cuda.is_available() else "cpu"
-    device = device or torch.device(automatic if config.device == "auto" else config.device)
     model = model.to(device)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return Task(config, train, validation, found.test, encode, model, device, augment, found.note, found.class_names)
+    about = (found.note, found.class_names, data_set)
+    return Task(config, train, validation, found.test, encode, model, device, augment, *about)
+
+
+def with_data(config: Config, data_set: DataSet | None) -> Config:
+    """The config of a run with data that are handed in: its `data` is own:NAME:FINGERPRINT. None: as it is.
+
+    Errors: ValueError where the config is of data that were handed in, and now there are none, or others.
+    """
+    told = config.data if config.data.startswith(OWN) else None
+    if data_set is None:
+        if told is not None:
+            name = told.split(":")[1]
+            raise ValueError(f"{name} is a data set that was handed in. Hand it in again, in Python: data_set=...")
+        return config
+    if config.data_options:
+        raise ValueError(f"data_options are for readers of sets by name; got {config.data_options} beside a data_set.")
+    name = f"{OWN}{data_set.name.replace(':', '-')}:{data_set.fingerprint()}"
+    if told not in (None, name):
+        raise ValueError(f"the run is of the data set {told}; got {name}. Hand in the same samples again.")
+    return config.but(data=name)
+
+
+def _device(asked: str) -> torch.device:
+    """Errors: ValueError where a GPU is asked for and there is none."""
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise ValueError("device cuda: torch finds no GPU on this machine. Take device cpu, or auto.")
+    return torch.device(("cuda" if there else "cpu") if asked == "auto" else asked)
 
 
 def exchange(task: Task) -> None:
@@ -102,7 +135,7 @@ def exchange(task: Task) -> None:
     config = task.config
     other = config.but(exchange=None, exchange_after=None).with_neuron(str(config.exchange))
     with torch.random.fork_rng(range(torch.cuda.device_count())):
-        donor = prepare(other, task.device).model
+        donor = prepare(other, task.device, task.data_set).model
     for name, module in list(task.model.named_modules()):
         if isinstance(module, Neuron):
             new = donor.get_submodule(name)
@@ -148,17 +181,21 @@ def _model_options(config: Config, classes: int, x: Tensor) -> dict[str, Any]:
     offered = {**from_config, "num_classes": classes, "steps": steps, "weight_seed": config.seed}
     if "image_size" in known:
         if len(shape) != 3:
-            raise ValueError(f"model {config.model} sees images [C, H, W]; {config.data} gives {list(shape)}.")
+            fix = "Encode images directly, for example encoding='direct' and steps=4 (--encoding direct --steps 4)."
+            raise ValueError(f"model {config.model} sees images [C, H, W]; {config.data} gives {list(shape)}. {fix}")
         offered |= {"in_channels": shape[0], "image_size": tuple(shape[1:])}
     else:
         offered["in_channels"] = math.prod(shape)
     return {**{k: v for k, v in offered.items() if k in known}, "neuron": config.neuron, **config.model_options}
 
 
-def restore_task(source: Path, change: Callable[[Config], Config] = lambda config: config) -> Task:
+def restore_task(
+    source: Path, change: Callable[[Config], Config] = lambda config: config, data_set: DataSet | None = None
+) -> Task:
     """The task of a finished run with its best weights: from a run folder, a record, or a file of weights.
 
-    `change` may alter what is not learnt, such as the noise, before the network is built.
+    `change` may alter what is not learnt, such as the noise, before the network is built. A run with data of your own
+    needs its `data_set` again.
     Errors: FileNotFoundError and ValueError, naming the file.
     """
     if not source.exists():
@@ -167,12 +204,14 @@ def restore_task(source: Path, change: Callable[[Config], Config] = lambda confi
     if path.suffix == ".json":
         found = _finished(path)
         path, told = path.parent / found["weights"], _config(found["config"], path)
+        if change(told).neuron == told.neuron:
+            expect_file(told.neuron, found, source)
         warn_of_changes(told.neuron, found, source)
     trained, weights = read_weights(path)
     config = _config(trained, path)
     if told is not None and told != config:
         raise ValueError(f"{source} tells of another run than its weights, {path}: {differences(told, config)}.")
-    task = prepare(change(config))
+    task = prepare(change(config), data_set=data_set)
     if task.config.exchange is not None:
         exchange(task)
     try:
