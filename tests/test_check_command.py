@@ -33,7 +33,7 @@ from rheobase import Neuron
 from rheobase.surrogate import Rectangle
 from neighbour_of_awkward import LEAK
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Settings:
     leak: float = LEAK
 

@@ -248,8 +248,8 @@ class FastSigmoid(Surrogate):
 
 
 def names() -> list[str]:
-    """The names of all surrogates, for tables and command lines."""
-    return sorted(kind.__name__ for kind in Surrogate.__subclasses__())
+    """The names of all surrogates here, for tables and command lines; not those of your own."""
+    return sorted(kind.__name__ for kind in Surrogate.__subclasses__() if kind.__module__ == __name__)
 
 
 def from_text(text: str) -> Surrogate:

@@ -129,5 +129,5 @@ def _revive(found: dict[str, Any]) -> Any:
     name = found.pop("surrogate")
     kind = getattr(surrogate, name, None)
     if not (isinstance(kind, type) and issubclass(kind, surrogate.Surrogate)):
-        raise unknown("surrogate", name, [k.__name__ for k in surrogate.Surrogate.__subclasses__()])
+        raise unknown("surrogate", name, surrogate.names())
     return kind(**found)

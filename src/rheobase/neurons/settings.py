@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import inspect
 import numbers
@@ -30,11 +31,17 @@ def settings(neuron: nn.Module) -> tuple | None:
         return None
 
 
+def _is_settled(value: Any) -> bool:
+    """Whether an object keeps its attributes: a surrogate in use, or a frozen dataclass."""
+    frozen = dataclasses.is_dataclass(value) and value.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    return hasattr(value, "__dict__") and not isinstance(value, type) and (frozen or isinstance(value, Surrogate))
+
+
 def _comparable(value: Any) -> tuple:
     """A value as a key: equal for equal kinds with equal contents only. Errors: TypeError for what can change."""
     if isinstance(value, dict):
         return tuple((name, _comparable(value[name])) for name in sorted(value))
-    if isinstance(value, Surrogate):
+    if _is_settled(value):
         return type(value), _comparable(vars(value))
     if isinstance(value, tuple):
         return tuple, tuple(map(_comparable, value))
@@ -77,7 +84,7 @@ def _hidden(name: str, value: Any) -> Any:
     """What a step sees of an attribute while it is traced: nothing of what may be another at the next call."""
     if isinstance(value, Tensor):
         return torch.empty_like(value, device="meta")
-    if isinstance(value, Surrogate):
+    if _is_settled(value):
         twin = object.__new__(type(value))
         vars(twin).update(_without_values(vars(value)))
         return twin
@@ -94,7 +101,7 @@ class _Changeable:
     def _refuse(self, *_: Any) -> Any:
         raise TraceError(
             f"dynamics reads self.{self._name}, a {self._kind}, whose contents may change behind the kernel; keep "
-            "numbers as attributes of their own (a tuple for several), or return them from coefficients()."
+            "numbers as attributes of their own, in a tuple or a frozen dataclass, or return them from coefficients()."
         )
 
     __getattr__ = __getitem__ = __iter__ = __len__ = __call__ = __bool__ = __float__ = __contains__ = _refuse
