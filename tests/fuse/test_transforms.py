@@ -65,6 +65,23 @@ def test_one_graph_for_every_number_of_steps(make, x):
     assert rb.last_backend() == "cpu"
 
 
+@pytest.mark.parametrize("moved", [False, True], ids=["plain", "moved"])
+def test_one_graph_for_every_batch(moved, x):
+    neuron, counter = rb.PLIF(channels=5), CompileCounter()
+    compiled = torch.compile(neuron, fullgraph=True, dynamic=True, backend=counter)
+    for batch in range(3, 8):
+        x = torch.randn(batch, 4, 5).transpose(0, 1) if moved else torch.randn(4, batch, 5)
+        assert torch.equal(compiled(x), neuron(x))
+    assert counter.frame_count == 1
+
+
+def test_an_exported_neuron_takes_any_batch(x):
+    neuron, batch = rb.PLIF(channels=5), torch.export.Dim("batch", min=2, max=100)
+    exported = torch.export.export(neuron, (x,), dynamic_shapes=({1: batch},)).module()
+    more = torch.cat([x, x + 0.5, x - 0.5], 1)
+    assert torch.equal(exported(more), neuron(more))
+
+
 def test_compiled_states_and_gradients(x):
     neuron = rb.PLIF(channels=5)
     found = {}
