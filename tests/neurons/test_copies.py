@@ -87,3 +87,5 @@ def test_a_parameter_may_be_parametrized():
         spikes = neuron(x)
     with rb.backend("eager"):
         assert torch.equal(neuron(x), spikes)
+    with rb.backend("cpu"):
+        assert torch.equal(copy.deepcopy(neuron)(x), spikes)

@@ -107,6 +107,10 @@ class Program:
     kernels: dict[tuple, Callable[[int], None]] = dataclasses.field(default_factory=dict, repr=False)
     prepared: dict[tuple, tuple] = dataclasses.field(default_factory=dict, repr=False)  # launch.py's calls seen before
 
+    def __deepcopy__(self, memo: dict) -> Program:
+        """Itself: copies of a neuron share its kernels."""
+        return self
+
     @property
     def following(self) -> list[str]:
         """Output names of the new states, in order."""
