@@ -29,6 +29,8 @@ FLAGS = [
 
 _loaded: dict[str, ctypes.CDLL] = {}
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # in the child: another thread may have held it
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 
 
 class CompileError(RuntimeError):

@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
+import os
 import re
 import threading
 from collections import Counter
@@ -378,6 +379,8 @@ def _traced(*_):
 
 _programs: dict[tuple, Program] = {}
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # in the child: another thread may have held it
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 
 
 def cached(step: Step, settings: tuple | None) -> Program:
