@@ -276,7 +276,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         if x.dim() == 0:
             raise ValueError(f"{kind}: x must have time as its first dimension, [T, ...]; got a single number.")
         if uniform is not None:
-            if not hasattr(self, "seed"):
+            if not (self.random or hasattr(self, "seed")):  # a random neuron's limit without noise takes it, too
                 raise ValueError(f"{kind}: draws no random numbers; leave out uniform.")
             if uniform.shape != x.shape:
                 raise ValueError(f"{kind}: uniform must have x's shape {tuple(x.shape)}; got {tuple(uniform.shape)}.")
