@@ -82,6 +82,19 @@ def test_an_exported_neuron_takes_any_batch(x):
     assert torch.equal(exported(more), neuron(more))
 
 
+@pytest.mark.parametrize("context", [lambda: rb.backend("eager"), rb.surrogate.smooth], ids=["eager", "smooth"])
+def test_a_compiled_neuron_says_how_to_run_the_loop(context, x):
+    neuron = rb.PLIF(channels=5)
+    compiled = torch.compile(neuron, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(x), neuron(x))
+    with context():
+        with pytest.raises(RuntimeError, match=r"PLIF: .*set_stance\('force_eager'\)"):
+            compiled(x)
+        with torch.compiler.set_stance("force_eager"):
+            assert torch.equal(compiled(x), neuron(x))
+        assert rb.last_backend() == "eager"
+
+
 def test_compiled_states_and_gradients(x):
     neuron = rb.PLIF(channels=5)
     found = {}
@@ -133,6 +146,14 @@ def test_jit_trace_follows_the_steps(x):
 def test_forward_mode_is_refused_by_torch_not_answered_with_nothing(x):
     with forward_ad.dual_level(), pytest.raises(NotImplementedError, match="jvp"):
         rb.LIF()(forward_ad.make_dual(x, torch.ones_like(x)))
+
+
+def test_forward_mode_of_the_smooth_neuron_is_its_gradient(x):
+    along, neuron = torch.linspace(-1, 1, x.numel()).view_as(x), rb.CLIF()
+    with rb.surrogate.smooth():
+        slope = torch.func.grad(lambda x: neuron(x).sum())(x)
+        moved = torch.func.jvp(lambda x: neuron(x).sum(), (x,), (along,))[1]
+    assert moved != 0 and torch.allclose(moved, (slope * along).sum(), rtol=1e-4)
 
 
 def test_vmap_and_gradients_per_sample(x):
