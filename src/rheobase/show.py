@@ -10,7 +10,7 @@ import torch
 from rheobase import neurons
 from rheobase.fuse import cpu, cpu_backward, gpu, gpu_source
 from rheobase.fuse.launch import DTYPES
-from rheobase.fuse.trace import Graph, Node, Program
+from rheobase.fuse.program import Graph, Node, Program
 from rheobase.neurons import Neuron
 from rheobase.neurons.named import split
 

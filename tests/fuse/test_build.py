@@ -147,6 +147,26 @@ def test_home_that_cannot_be_written(tmp_path, home):
     assert out == "42" and "cannot be written" in err
 
 
+# No home at all: neither $HOME nor an entry of the user in the system's table.
+HOMELESS = """
+import os, pwd
+os.environ.pop("HOME", None)
+pwd.getpwuid = lambda uid: {}[uid]
+"""
+
+
+def test_a_user_without_a_home(tmp_path):
+    out, err = run(HOMELESS + "print(answer(), build.folder())", tmp_path)
+    assert out == f"42 {tmp_path}" and not err
+    out, err = run(HOMELESS + "print(answer())", tmp_path, RHEOBASE_CACHE=None, XDG_CACHE_HOME=None)
+    assert out == "42" and "home" in err and "RHEOBASE_CACHE" in err
+
+
+def test_a_cache_named_from_the_home(tmp_path):
+    out, _ = run("print(answer(), build.folder())", "~/kernels", HOME=str(tmp_path))
+    assert out == f"42 {tmp_path}/kernels"
+
+
 def test_temporary_folder_leaves_with_the_process(tmp_path):
     out, _ = run("answer(); print(build.folder())", "/dev/null/cache")
     assert "rheobase-kernels-" in out and not os.path.exists(out)

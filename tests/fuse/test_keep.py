@@ -7,7 +7,7 @@ import torch
 
 from rheobase.fuse.cpu import Kind, Variant, backward_outputs
 from rheobase.fuse.keep import COSTLY, joined, kept, shared, size, ungraded
-from rheobase.fuse.trace import Graph
+from rheobase.fuse.program import Graph
 from tests import subjects
 
 FUSED = [name for name in subjects.MAKERS if subjects.subject(name).fused]

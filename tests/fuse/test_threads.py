@@ -1,10 +1,12 @@
 """Blocks are shared out among threads: whoever computes one, the numbers are the same."""
 
+import multiprocessing
+
 import pytest
 import torch
 
 import rheobase as rb
-from rheobase.fuse import launch
+from rheobase.fuse import build, launch, pool, trace
 
 
 def passes(neuron: rb.Neuron, x: torch.Tensor, threads: int) -> list[torch.Tensor]:
@@ -41,3 +43,27 @@ def test_more_threads_than_blocks():
     x = torch.rand(launch.PARALLEL_FROM // 100 + 1, 100)
     one, many = (passes(rb.PLIF(), x, threads) for threads in (1, 5))
     assert all(torch.equal(alone, shared) for alone, shared in zip(one, many, strict=True))
+
+
+class Leaky(rb.LIF):
+    """Made by the test below only, so that it is traced there."""
+
+
+def leaky_spikes(queue) -> None:
+    build._loaded.clear()
+    queue.put(Leaky()(torch.ones(8, 1 << 18)).shape)
+
+
+def test_a_process_forked_while_another_thread_traces_and_compiles():
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=leaky_spikes, args=(queue,))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
+    try:
+        with trace._lock, build._lock, pool._lock:
+            process.start()
+        assert queue.get(timeout=60) == (8, 1 << 18)
+    finally:
+        process.kill()
+        torch.set_num_threads(threads)

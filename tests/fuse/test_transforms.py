@@ -65,6 +65,36 @@ def test_one_graph_for_every_number_of_steps(make, x):
     assert rb.last_backend() == "cpu"
 
 
+@pytest.mark.parametrize("moved", [False, True], ids=["plain", "moved"])
+def test_one_graph_for_every_batch(moved, x):
+    neuron, counter = rb.PLIF(channels=5), CompileCounter()
+    compiled = torch.compile(neuron, fullgraph=True, dynamic=True, backend=counter)
+    for batch in range(3, 8):
+        x = torch.randn(batch, 4, 5).transpose(0, 1) if moved else torch.randn(4, batch, 5)
+        assert torch.equal(compiled(x), neuron(x))
+    assert counter.frame_count == 1
+
+
+def test_an_exported_neuron_takes_any_batch(x):
+    neuron, batch = rb.PLIF(channels=5), torch.export.Dim("batch", min=2, max=100)
+    exported = torch.export.export(neuron, (x,), dynamic_shapes=({1: batch},)).module()
+    more = torch.cat([x, x + 0.5, x - 0.5], 1)
+    assert torch.equal(exported(more), neuron(more))
+
+
+@pytest.mark.parametrize("context", [lambda: rb.backend("eager"), rb.surrogate.smooth], ids=["eager", "smooth"])
+def test_a_compiled_neuron_says_how_to_run_the_loop(context, x):
+    neuron = rb.PLIF(channels=5)
+    compiled = torch.compile(neuron, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(x), neuron(x))
+    with context():
+        with pytest.raises(RuntimeError, match=r"PLIF: .*set_stance\('force_eager'\)"):
+            compiled(x)
+        with torch.compiler.set_stance("force_eager"):
+            assert torch.equal(compiled(x), neuron(x))
+        assert rb.last_backend() == "eager"
+
+
 def test_compiled_states_and_gradients(x):
     neuron = rb.PLIF(channels=5)
     found = {}
@@ -116,6 +146,14 @@ def test_jit_trace_follows_the_steps(x):
 def test_forward_mode_is_refused_by_torch_not_answered_with_nothing(x):
     with forward_ad.dual_level(), pytest.raises(NotImplementedError, match="jvp"):
         rb.LIF()(forward_ad.make_dual(x, torch.ones_like(x)))
+
+
+def test_forward_mode_of_the_smooth_neuron_is_its_gradient(x):
+    along, neuron = torch.linspace(-1, 1, x.numel()).view_as(x), rb.CLIF()
+    with rb.surrogate.smooth():
+        slope = torch.func.grad(lambda x: neuron(x).sum())(x)
+        moved = torch.func.jvp(lambda x: neuron(x).sum(), (x,), (along,))[1]
+    assert moved != 0 and torch.allclose(moved, (slope * along).sum(), rtol=1e-4)
 
 
 def test_vmap_and_gradients_per_sample(x):

@@ -87,6 +87,8 @@ def test_a_parameter_may_be_parametrized():
         spikes = neuron(x)
     with rb.backend("eager"):
         assert torch.equal(neuron(x), spikes)
+    with rb.backend("cpu"):
+        assert torch.equal(copy.deepcopy(neuron)(x), spikes)
 
 
 class Exponential(rb.surrogate.Surrogate):

@@ -99,3 +99,25 @@ def test_training_and_evaluation_both_sample():
     x = torch.zeros(50, 100)
     neuron = rb.ProbLIF(seed=1)
     assert torch.equal(neuron.train()(x), neuron.eval()(x)) and neuron(x).any()
+
+
+class Jittered(rb.Neuron):
+    """A random neuron without a seed of its own."""
+
+    states, random = ("u",), True
+
+    def __init__(self):
+        super().__init__(rb.surrogate.ATan())
+
+    def dynamics(self, x, u, *, uniform):
+        u = 0.5 * u + x
+        s = self.fire(u, 0.5 + uniform)
+        return s, u - s
+
+
+def test_uniform_is_for_every_random_neuron():
+    x, found = torch.randn(8, 3, 40, generator=torch.Generator().manual_seed(0)) * 2, []
+    for backend in ("eager", "auto"):
+        with rb.backend(backend):
+            found.append(Jittered()(x, uniform=torch.full_like(x, 0.25)))
+    assert found[0].any() and torch.equal(*found)

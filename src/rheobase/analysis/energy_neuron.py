@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from rheobase.analysis.energy_prices import Cost
-from rheobase.fuse.trace import Graph, Node, Value
+from rheobase.fuse.program import Graph, Node, Value
 from rheobase.neurons import PSN, Neuron
 
 # (multiplications, additions). Functions as the CPU kernels compute them in float32 (fuse/cprint.py): range reduction

@@ -29,6 +29,8 @@ FLAGS = [
 
 _loaded: dict[str, ctypes.CDLL] = {}
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # in the child: another thread may have held it
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 
 
 class CompileError(RuntimeError):
@@ -76,23 +78,23 @@ def machine() -> str:
 @functools.cache
 def folder() -> pathlib.Path:
     """The cache folder: `$RHEOBASE_CACHE`, else `~/.cache/rheobase/kernels`; a temporary one if that is read-only."""
-    default = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rheobase" / "kernels"
-    wanted = pathlib.Path(os.environ.get("RHEOBASE_CACHE") or default).absolute()
+    default = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "rheobase" / "kernels"
+    wanted = pathlib.Path(os.environ.get("RHEOBASE_CACHE") or default)
     try:
+        wanted = wanted.expanduser().absolute()
         wanted.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=wanted):
             return wanted
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: this user has no home
         return _aside(wanted, error)
 
 
-def _aside(wanted: pathlib.Path, error: OSError) -> pathlib.Path:
+def _aside(wanted: pathlib.Path, error: Exception) -> pathlib.Path:
     """A temporary folder in place of one that cannot be used, gone with the process; says so."""
-    other = _temporary()
+    other, why = _temporary(), getattr(error, "strerror", None) or error
     warnings.warn(
-        f"rheobase: the kernel cache {wanted} cannot be written or run from ({error.strerror or error}); kernels are "
-        f"kept in {other} "
-        "for this process only. Set RHEOBASE_CACHE to a writable folder.",
+        f"rheobase: the kernel cache {wanted} cannot be written or run from ({why}); kernels are "
+        f"kept in {other} for this process only. Set RHEOBASE_CACHE to a writable folder.",
         stacklevel=2,
     )
     return other

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from rheobase.fuse.cprint import Stages, prelude, staged
 from rheobase.fuse.csupport import PHILOX, SUPPORT
 from rheobase.fuse.keep import joined, kept
-from rheobase.fuse.trace import Program
+from rheobase.fuse.program import Program
 
 WIDEST = 256
 APART = WIDEST + 80  # arrays of lanes: not a page apart, or loads wait for stores to addresses that only look the same

@@ -20,7 +20,7 @@ from rheobase.fuse.cpu import (
     kernel_text,
     load_lanes,
 )
-from rheobase.fuse.trace import Program
+from rheobase.fuse.program import Program
 
 
 def backward_arguments(program: Program) -> list[str]:

@@ -18,9 +18,9 @@ from torch import Tensor
 from rheobase.fuse import build, gpu_source
 from rheobase.fuse.gpu_source import Kind, Variant
 from rheobase.fuse.launch import DTYPES, Call, remember, tensors_of
+from rheobase.fuse.program import Program
 from rheobase.fuse.step import Coefficient, coefficient_shape
 from rheobase.fuse.tprint import NOT_INTERPRETED
-from rheobase.fuse.trace import Program
 
 CHUNKS = (4, 8, 16)
 WARP = 32

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rheobase.fuse.cpu import Variant as CpuVariant
+from rheobase.fuse.program import Program
 from rheobase.fuse.tprint import function, prelude
-from rheobase.fuse.trace import Program
 
 GROUP = 4  # steps whose inputs are read, and whose random numbers are drawn, together
 POINTERS = {"float32": "*fp32", "bfloat16": "*bf16", "float16": "*fp16"}

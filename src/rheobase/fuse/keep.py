@@ -13,7 +13,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 
-from rheobase.fuse.trace import Graph, Node
+from rheobase.fuse.program import Graph, Node
 
 COSTLY = {"exp", "log", "sigmoid", "tanh", "sqrt", "div", "reciprocal", "sin", "cos", "atan", "erf", "log1p", "expm1"}
 ENDLESS = 1 << 30

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from rheobase.fuse import build, cpu, cpu_backward, pool
 from rheobase.fuse.layout import Layout, walk
+from rheobase.fuse.program import Program
 from rheobase.fuse.step import Coefficient, coefficient_shape, compute_dtype
-from rheobase.fuse.trace import Program
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 PARALLEL_FROM = 3 << 17  # elements; below, waking a second thread (.1 ms when threads sleep) costs more than it saves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
 from torch import Tensor
@@ -71,7 +72,7 @@ class Layout:
 def walk(x: Tensor, ordered: bool) -> Layout:
     """The layout of x, or of a contiguous copy of it. `ordered`: only plain or channels-last order will do."""
     if x.is_contiguous():
-        size = x.shape[1:].numel()
+        size = math.prod(x.shape[1:])
         return Layout(1, size, size, size)
     sizes, strides = x.shape[1:], x.stride()[1:]
     order = sorted(range(len(sizes)), key=lambda d: (-strides[d], d))
@@ -79,12 +80,12 @@ def walk(x: Tensor, ordered: bool) -> Layout:
         channels_last = order == [0, *range(2, len(sizes)), 1]
         plain = order == list(range(len(sizes)))
         if plain or channels_last or (not ordered and order[:1] == [0]):
-            size = sizes.numel()
+            size = math.prod(sizes)
             return Layout(1, size, x.stride(0), size, None if plain else tuple(order))
     rows = _rows(sizes, strides) if x.numel() else None
     if rows is not None and rows[1] >= SHORTEST_ROW:
         return Layout(rows[0], rows[1], x.stride(0), rows[2])
-    size = sizes.numel()
+    size = math.prod(sizes)
     return Layout(1, size, size, size, copied=True)
 
 

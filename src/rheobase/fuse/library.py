@@ -10,8 +10,8 @@ from torch import Tensor
 
 from rheobase.fuse.layout import Layout, walk
 from rheobase.fuse.operator import LAUNCHERS, choose, note_backend
+from rheobase.fuse.program import Program
 from rheobase.fuse.step import compute_dtype
-from rheobase.fuse.trace import Program
 
 _programs: dict[str, Program] = {}
 
@@ -28,7 +28,11 @@ def _call(key: str, x: Tensor, uniform: Tensor | None, clock: Tensor):
     program = _programs[key]
     name = choose(program, x, program.step.name)
     if name == "eager":
-        raise RuntimeError(f"{program.step.name}: torch.compile runs neurons as kernels, and none can run here.")
+        raise RuntimeError(
+            f"{program.step.name}: torch.compile runs neurons as kernels, and none can run this call (rb.backend "
+            "'eager', smooth(), no compiler, or a type without kernels). Call it inside "
+            "torch.compiler.set_stance('force_eager'), which runs the loop over time as it is written."
+        )
     call = LAUNCHERS[name](program, x, tuple(clock.tolist()), uniform)
     note_backend(name, call.layout.copied)
     return call

@@ -15,8 +15,8 @@ from rheobase.fuse import build, gpu
 from rheobase.fuse.gpu import GpuCall
 from rheobase.fuse.launch import DTYPES, Call, tensors_of
 from rheobase.fuse.once import first_order
+from rheobase.fuse.program import Program
 from rheobase.fuse.step import Coefficient
-from rheobase.fuse.trace import Program
 from rheobase.names import unknown
 from rheobase.surrogate import is_smooth
 
@@ -50,9 +50,9 @@ def backend(name: str) -> Iterator[None]:
     """Run neurons on "eager", "cpu" (fused C), "triton" (fused GPU) or "auto" inside the context.
 
     "auto", the default: inputs on a GPU run "triton", inputs on the CPU "cpu" where a C compiler is found; eager are
-    neurons with `fused = False`, calls inside `rb.surrogate.smooth()`, torch.func transforms, forward-mode
-    differentiation and torch.jit.trace, other devices, float64 on a GPU, and recurrent layers where torch hands
-    operators to Python (fake tensors, make_fx, FlopCounterMode; other neurons are one operator there).
+    neurons with `fused = False`, calls inside `rb.surrogate.smooth()`, torch.func transforms and torch.jit.trace, other
+    devices, float64 on a GPU, and recurrent layers where torch hands operators to Python (fake tensors, make_fx,
+    FlopCounterMode; other neurons are one operator there). Forward-mode derivatives exist inside `smooth()` only.
     A named backend runs or raises. `rb.exact.simulate` obeys it too: its Triton kernels take float64, its "eager" is
     the readable reference. Errors: ValueError for an unknown name.
     """

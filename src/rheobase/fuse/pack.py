@@ -17,8 +17,8 @@ from torch import Tensor
 
 from rheobase.fuse import build, pool
 from rheobase.fuse.operator import intercepted
+from rheobase.fuse.program import Program
 from rheobase.fuse.recurrent import binary
-from rheobase.fuse.trace import Program
 
 ONE = {torch.float32: 0x3F800000, torch.bfloat16: 0x3F80, torch.float16: 0x3C00, torch.float64: 0x3FF0000000000000}
 WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}

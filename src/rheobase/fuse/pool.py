@@ -32,6 +32,8 @@ POSSIBLE = hasattr(mmap, "MAP_PRIVATE") and os.environ.get("RHEOBASE_POOL", "1")
 _returned: collections.deque[_Block] = collections.deque()  # tensors may go at any moment, even while the lock is held
 _free: dict[int, list[_Block]] = {}  # by size, the one used last behind
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # in the child: another thread may have held it
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 
 
 class _Block:
@@ -124,12 +126,3 @@ def _limit() -> int:
     with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
         memory = min(memory, int(pathlib.Path("/sys/fs/cgroup/memory.max").read_text()))
     return memory // 4
-
-
-def _new_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)  # another thread may have held it

@@ -22,7 +22,7 @@ from rheobase.fuse.cprint import body, prelude
 from rheobase.fuse.cpu import Variant
 from rheobase.fuse.csupport import PHILOX, SUPPORT
 from rheobase.fuse.products import products
-from rheobase.fuse.trace import Program
+from rheobase.fuse.program import Program
 
 # What both kernels are handed, in order, as 64-bit integers. `outgoing` is Wᵀ, a row per presynaptic neuron.
 # `delay`: every neuron's delay; `late` and `masks`: the different ones, ascending, and the bits of the neurons with

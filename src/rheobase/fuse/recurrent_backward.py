@@ -6,6 +6,7 @@ import dataclasses
 
 from rheobase.fuse.cprint import body
 from rheobase.fuse.cpu import Variant
+from rheobase.fuse.program import Graph, Node, Program
 from rheobase.fuse.recurrent import (
     Code,
     backward_arguments,
@@ -16,7 +17,6 @@ from rheobase.fuse.recurrent import (
     store_rows,
 )
 from rheobase.fuse.recurrent_reach import gates
-from rheobase.fuse.trace import Graph, Node, Program
 
 
 def _given_spikes(graph: Graph) -> Graph:

@@ -13,9 +13,9 @@ from rheobase.fuse import gpu, recurrent_gpu_source
 from rheobase.fuse.delays import known
 from rheobase.fuse.gpu_source import Kind, Variant
 from rheobase.fuse.launch import DTYPES
+from rheobase.fuse.program import Program
 from rheobase.fuse.recurrent_launch import hollow
 from rheobase.fuse.step import Coefficient
-from rheobase.fuse.trace import Program
 
 BLOCK = 16  # samples per program, the least that a tensor core takes: more programs keep more of the GPU at work
 CHUNK = 16  # steps between the states kept for the backward pass

@@ -19,9 +19,9 @@ from what the program wrote at different steps; backward writes each step's prod
 from __future__ import annotations
 
 from rheobase.fuse.gpu_source import POINTERS, Kind, Variant
+from rheobase.fuse.program import Program
 from rheobase.fuse.tensor_cores import PRODUCTS
 from rheobase.fuse.tprint import function, prelude
-from rheobase.fuse.trace import Program
 
 CONSTANTS = ("BLOCK", "WIDTH", "CHUNK", "PARTS", "ROWS", "DELAYED")
 GROUP = 4  # steps of a chunk whose currents are read together

@@ -12,8 +12,8 @@ from torch import Tensor
 from rheobase.fuse import build, cpu, pool, recurrent, recurrent_backward
 from rheobase.fuse.launch import Call
 from rheobase.fuse.products import padded
+from rheobase.fuse.program import Program
 from rheobase.fuse.step import Coefficient, compute_dtype
-from rheobase.fuse.trace import Program
 
 CHUNK = 16  # steps between the states kept for the backward pass
 GROUPS = 32  # at most so many sums of the weight's gradient side by side

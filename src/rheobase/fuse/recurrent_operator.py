@@ -10,10 +10,10 @@ from torch import Tensor
 from rheobase.fuse import operator, recurrent, recurrent_gpu
 from rheobase.fuse.once import first_order
 from rheobase.fuse.products import LARGEST
+from rheobase.fuse.program import Program
 from rheobase.fuse.recurrent_gpu import GpuLoop
 from rheobase.fuse.recurrent_launch import Loop
 from rheobase.fuse.step import Coefficient
-from rheobase.fuse.trace import Program
 
 
 def obstacle(program: Program | None, x: Tensor) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rheobase.fuse.trace import Graph, Program, Value
+from rheobase.fuse.program import Graph, Program, Value
 
 
 def gates(program: Program, outputs: Iterable[str]) -> Graph | None:

@@ -12,18 +12,18 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
+import os
 import re
 import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from rheobase.fuse.program import Graph, Node, Program, Value
 from rheobase.fuse.step import Step, StepError
 
-Value = int | float  # an int is the number of a node, a float is a literal
 Kind = tuple[tuple[int, ...], torch.dtype]
 
 KINDS: tuple[Kind, ...] = (((), torch.float32), ((3, 5, 2, 7), torch.float64))  # of the tensors a step is traced on
@@ -39,78 +39,6 @@ def is_tracing() -> bool:
 
 class TraceError(TypeError):
     """A step that cannot become a kernel; the message says which operation, and what to write instead."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Node:
-    """One operation on numbers: its name here, its arguments, and whether its result is a truth value.
-
-    Compare nodes as text: to Python node 1 equals the number 1.0, 0.0 equals −0.0, and NaN differs from itself.
-    """
-
-    op: str
-    args: tuple[Value | str, ...]
-    truth: bool = False
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Graph:
-    """A scalar program: nodes in order, and the node (or literal) of every named output."""
-
-    nodes: tuple[Node, ...]
-    outputs: tuple[tuple[str, Value], ...]
-
-    def needed(self, names: Iterable[str], given: Collection[int] = ()) -> list[int]:
-        """Numbers of the nodes that the named outputs depend on, in order; not what `given` nodes depend on."""
-        wanted = set(names)
-        return self.leading_to((value for name, value in self.outputs if name in wanted), given)
-
-    def leading_to(self, values: Iterable[Value], given: Collection[int] = ()) -> list[int]:
-        """Numbers of the nodes among the values and of those that they depend on, in order."""
-        keep: set[int] = set()
-        stack = list(values)
-        while stack:
-            value = stack.pop()
-            if isinstance(value, int) and value not in keep:
-                keep.add(value)
-                if value not in given:
-                    stack.extend(self.arguments(value))
-        return sorted(keep)
-
-    def arguments(self, number: int) -> list[int]:
-        """Numbers of the nodes that a node takes."""
-        return [arg for arg in self.nodes[number].args if isinstance(arg, int)]
-
-    def output(self, name: str) -> Value:
-        return dict(self.outputs)[name]
-
-    def inputs(self, names: Iterable[str]) -> set[str]:
-        """Names of the inputs that the named outputs depend on."""
-        return {str(self.nodes[n].args[0]) for n in self.needed(names) if self.nodes[n].op == "input"}
-
-    def operations(self, names: Iterable[str]) -> Counter[str]:
-        """How often each operation occurs in computing the named outputs."""
-        return Counter(self.nodes[n].op for n in self.needed(names) if self.nodes[n].op != "input")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Program:
-    """A neuron for the compiler.
-
-    `forward` computes `s` and the new states from `x`, the states, the coefficients and `uniform`; `backward` computes
-    `grad:x`, `grad:<state>`, `grad:<coefficient>` from these and the cotangents `cot:spikes`, `cot:<state>`.
-    """
-
-    step: Step
-    forward: Graph
-    backward: Graph
-    kernels: dict[tuple, Callable[[int], None]] = dataclasses.field(default_factory=dict, repr=False)
-    prepared: dict[tuple, tuple] = dataclasses.field(default_factory=dict, repr=False)  # launch.py's calls seen before
-
-    @property
-    def following(self) -> list[str]:
-        """Output names of the new states, in order."""
-        return [f"next:{name}" for name in self.step.states]
 
 
 _SAME = {"aten.detach", "aten.alias", "aten.clone", "aten.view", "aten.lift_fresh_copy", "aten._unsafe_view"}
@@ -383,6 +311,8 @@ def _traced(*_):
 
 _programs: dict[tuple, Program] = {}
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # in the child: another thread may have held it
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 
 
 def cached(step: Step, settings: tuple | None) -> Program:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from rheobase import surrogate as surrogates
 from rheobase.fuse import eager, library, operator, pack, recurrent_operator, trace
 from rheobase.fuse.delays import known
+from rheobase.fuse.program import Program
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 from rheobase.names import nearest
 from rheobase.neurons.arguments import whole
@@ -194,7 +195,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         names = tuple(self.coefficients()) if traced is None else traced.step.coefficients
         return Step(type(self).__name__, self.dynamics, tuple(self.states), names, frozenset(self.timed), self.random)
 
-    def program(self) -> trace.Program:
+    def program(self) -> Program:
         """The step and its vector-Jacobian product as scalar programs; traced once per kind and settings."""
         found = self.__dict__.get("_program")
         if found is None:
@@ -278,7 +279,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         if x.dim() == 0:
             raise ValueError(f"{kind}: x must have time as its first dimension, [T, ...]; got a single number.")
         if uniform is not None:
-            if not hasattr(self, "seed"):
+            if not (self.random or hasattr(self, "seed")):  # a random neuron's limit without noise takes it, too
                 raise ValueError(f"{kind}: draws no random numbers; leave out uniform.")
             if uniform.shape != x.shape:
                 raise ValueError(f"{kind}: uniform must have x's shape {tuple(x.shape)}; got {tuple(uniform.shape)}.")
