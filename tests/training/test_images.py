@@ -16,6 +16,7 @@ from rheobase.training import Config, Interrupted, checkpoint, evaluate, prepare
 from rheobase.training.averaging import Average
 from rheobase.training.distributed import Group
 from rheobase.training.loop import Run
+from rheobase.training.run import Progress
 
 IMAGE = 3073  # bytes of one image of the binary files
 PART = "cifar-10-batches-bin"
@@ -153,6 +154,12 @@ def test_neurons_are_exchanged_at_their_epoch_also_by_a_resumed_run(tmp_path, mo
     train(lif, tmp_path / "lif")
     first, second = (record.read(tmp_path / name / "record.json")["epochs"] for name in ("whole", "lif"))
     assert first[0]["train_loss"] == second[0]["train_loss"] and first[1]["train_loss"] != second[1]["train_loss"]
+    finished = record.read(tmp_path / "whole" / "record.json")["test"]
+    assert train(None, tmp_path / "whole", resume=True)["test"] == finished, "the first neuron was tested"
+    with pytest.raises(ValueError, match="exchange_after must be below epochs=2"):
+        lif.but(exchange="clif", exchange_after=2, epochs=2)
+    assert not Progress(epoch=4, best_epoch=1).finished(chosen.but(epochs=9, patience=3, exchange_after=3))
+    assert Progress(epoch=6, best_epoch=1).finished(chosen.but(epochs=9, patience=3, exchange_after=3))
     task = restore_task(tmp_path / "whole")
     assert {type(part).__name__ for part in task.model.modules() if isinstance(part, Neuron)} == {"CLIF"}
     with pytest.raises(ValueError, match="has parameters of its own"):

@@ -59,8 +59,8 @@ class Progress:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     def finished(self, config: Config) -> bool:
-        """All epochs are done, or none was better for `patience` epochs."""
-        waited = self.epoch - self.best_epoch
+        """All epochs are done, or none was better for `patience` epochs, counted from an exchange of the neuron."""
+        waited = self.epoch - max(self.best_epoch, config.exchange_after or 0)
         return self.epoch >= config.epochs or (config.patience is not None and waited >= config.patience)
 
 
@@ -189,6 +189,7 @@ class Run:
         """Evaluate the test set with the best weights, unless told not to; write these weights and the record."""
         if not self.progress.best_weights:
             raise Diverged(f"No epoch had a finite validation loss; there are no weights to keep. See {self.folder}.")
+        self._exchange_when_due()  # of a finished run that is resumed
         self.task.model.load_state_dict(self.progress.best_weights)
         score = {"test": vars(evaluate(self.task, self.task.test, self.group))} if test else {}
         complete = {**self.record(), "weights": WEIGHTS, **score}
