@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from rheobase.recipes.small import EVENTS, IMAGES
 from rheobase.training import objective, results
 
 DEEP = recipes.DEEP
+RESULTS = Path(__file__).parents[1] / "results"
 SHAPES = {IMAGES: (3, 32, 32), EVENTS: (2, 34, 34)}
 
 
@@ -183,6 +185,27 @@ def test_every_twin_takes_a_step(name):
 def test_a_recipe_shows_its_options_as_they_are_typed(capsys, tmp_path):
     assert cli.main(["recipes", "digits", "--results", str(tmp_path)]) == 0
     assert "--neuron-options tau 2.0 tau_std 0.5 sigma 0.1 mix 0.2" in capsys.readouterr().out.splitlines()
+
+
+def test_what_a_sweep_found_stands_beside_the_recipe_that_it_started_from(tmp_path, capsys):
+    base, test = recipes.recipe("exact/digits"), {"accuracy": 0.94, "loss": 1.0, "firing_rate": None}
+    start = {**base.as_dict(), "epochs": 5}
+    runs = [{"config": {**start, "learning_rate": 0.02, "seed": seed}, "epochs": [], "test": test} for seed in (0, 1)]
+    studies = {"qif": {"config": start, "final": {"runs": runs}}, "lif": {"config": base.but(neuron="lif").as_dict()}}
+    (tmp_path / "sweep.json").write_text(json.dumps({"recipe": "exact/digits", "studies": studies}))
+    found = list(results.records(tmp_path))
+    assert results.summary(results.of(found, base)) == "94.00 ± 0.00 (2 runs of a sweep)"
+    assert not results.of(found, base.but(neuron="lif")) and not results.of(found, base.but(batch=7))
+    assert cli.main(["recipes", "--results", str(tmp_path)]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "94.00" in line]
+    assert [row.split()[0] for row in rows] == ["exact/digits"]
+
+
+def test_two_names_of_one_recipe_show_the_same_runs(tmp_path, capsys):
+    assert cli.main(["recipes", "--results", str(RESULTS)]) == 0
+    measured = {row.split()[0]: row.split()[2:] for row in capsys.readouterr().out.splitlines() if row}
+    assert measured["smnist"] == measured["problif/smnist-plif"] == ["98.56"]
+    assert measured["exact/hd"][0] == "76.85" and measured["exact/digits"][0] == "94.06"
 
 
 def test_the_list_shows_what_is_published_and_what_was_measured(tmp_path, capsys):
