@@ -45,7 +45,8 @@ def _list(found: list[dict[str, Any]]) -> None:
         ours = results.of(found, config)
         published = "".join(_percent(cell.accuracy) for cell in recipes.published(name)[:1])
         terminal.say(f"{name:{width}s}  {config.neuron:8s}  {published:>11s}  {results.summary(ours)}".rstrip())
-    terminal.say("\n`rheobase recipes NAME`: its data, network, sources and every number.")
+    terminal.say("\nswept: with the settings that a `rheobase sweep` from the recipe found.")
+    terminal.say("`rheobase recipes NAME`: its data, network, sources and every number.")
     terminal.say("`rheobase study`: what was trained in small here.")
 
 

@@ -61,6 +61,7 @@ def summary(found: list[dict[str, Any]]) -> str:
     values = [100 * one["test"]["accuracy"] for one in found]
     if not values:
         return ""
-    swept = " of a sweep" if "swept" in found[0] else ""
-    spread = f" ± {stdev(values):.2f} ({len(values)} runs{swept})" if len(values) > 1 else swept
-    return f"{mean(values):.2f}{spread}"
+    kind = "swept" if "swept" in found[0] else "runs"
+    if len(values) == 1:
+        return f"{values[0]:.2f}" + (" (swept)" if kind == "swept" else "")
+    return f"{mean(values):.2f} ± {stdev(values):.2f} ({len(values)} {kind})"
