@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from rheobase.recipes.small import EVENTS, IMAGES
 from rheobase.training import objective, results
 
 DEEP = recipes.DEEP
+RESULTS = Path(__file__).parents[1] / "results"
 SHAPES = {IMAGES: (3, 32, 32), EVENTS: (2, 34, 34)}
 
 
@@ -82,6 +84,23 @@ PRINTED = {
     "dalif/gesture-vgg11": {"data_options.steps": 16, "epochs": 200, "model": "vgg11_a"},
     "problif/shd": {"hidden": (128,), "neuron_options.sigma": 1.0, "batch": 32, "learn_readout_tau": False},
     "problif/shd-plif": {"hidden": (128,), "neuron_options.sigma": 1.3, "learn_readout_tau": True},
+    "problif/smnist-paper": {
+        "hidden": (256,),
+        "encoding": "pixels",
+        "neuron_options": {"sigma": 1.2},
+        "learn_readout_tau": True,
+        "model_options": {},
+        "batch": 256,
+        "loss": "every_step",
+        "select": "loss",
+    },
+    "problif/smnist-plif-paper": {
+        "hidden": (256,),
+        "neuron_options": {"sigma": 1.0, "tau_std": 5.0},
+        "learn_readout_tau": True,
+        "model_options": {},
+        "select": "loss",
+    },
     "problif/smnist-undelayed": {"hidden": (256,), "learn_readout_tau": True, "model_options.longest_delay": 0},
     "problif/smnist-plif-undelayed": {"hidden": (256,), "learn_readout_tau": True, "model_options.longest_delay": 0},
     "problif/smnist": {"hidden": (256,), "encoding": "pixels", "model_options.longest_delay": 240},
@@ -120,8 +139,8 @@ ACCURACIES = {
     "dalif/cifar100-resnet19": 80.59,
     "dalif/imagenet-resnet34": 70.58,
     "dalif/gesture-vgg11": 98.61,
-    "problif/smnist-undelayed": 95.78,
-    "problif/smnist-plif-undelayed": 97.09,
+    "problif/smnist-paper": 95.78,
+    "problif/smnist-plif-paper": 97.09,
     "problif/shd": 79.99,
     "problif/shd-plif": 87.72,
     "exact/mnist": 97.6,
@@ -140,6 +159,46 @@ def test_settings_are_as_printed(name):
 def test_accuracies_are_as_published():
     found = {name: recipes.published(name)[0].accuracy for name in recipes.names() if recipes.published(name)}
     assert {name: accuracy for name, accuracy in found.items() if accuracy is not None} == ACCURACIES
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "classes", "parameters"),
+    [("smnist-paper", 1, 10, 68_362), ("smnist-plif-paper", 1, 10, 68_618), ("shd-plif", 700, 20, 108_692)],
+)
+def test_the_papers_networks_of_noisy_neurons_have_its_parameters(name, inputs, classes, parameters):
+    config = recipes.recipe(f"problif/{name}")
+    model = models.create(
+        "recurrent",
+        config.neuron,
+        in_channels=inputs,
+        num_classes=classes,
+        hidden=config.hidden,
+        neuron_options=config.neuron_options,
+        learn_readout_tau=config.learn_readout_tau,
+    )
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+
+
+def test_the_twins_without_noise_are_cells_of_shd():
+    for name, accuracy in (("problif/shd", 71.40), ("problif/shd-plif", 76.15)):
+        base = recipes.recipe(name)
+        (twin,) = [cell.config(base) for cell in recipes.published(name) if cell.accuracy == accuracy]
+        assert twin == base.but(neuron_options={**base.neuron_options, "sigma": 0}), name
+
+
+def test_gradients_of_k_steps_are_cells():
+    """Corners of figure 6's tables; the whole gradient is not cut."""
+    for name, k, accuracies in (("clif/cifar10-r18", 1, (92.89, 80.71)), ("clif/gesture-vgg11", 16, (97.57, 97.57))):
+        found = [cell for cell in DEEP[name].cells if cell.source == f"CLIF figure 6, k={k}"]
+        assert (found[0].accuracy, found[-1].accuracy) == accuracies
+        options = found[-1].config(recipes.recipe(name)).neuron_options
+        assert len(found) == 5 and options == {"tau": 2, "gradient_steps": k}
+    rows = {cell.source for name in ("clif/gesture-vgg11", "clif/cifar10-cnn5") for cell in DEEP[name].cells}
+    assert {f"CLIF figure 6, k={k}" for k in (1, 4, 8, 12, 16, 20)} < rows
+    assert {f"CLIF figure 2a, k={k}" for k in range(1, 7)} < rows
+    whole = [cell for cell in DEEP["clif/cifar10-r18"].cells if cell.source == "CLIF figure 6, k=6"]
+    assert [cell.accuracy for cell in whole] == [94.80, 94.86, 94.94, 94.36, 93.73]
+    assert all("gradient_steps" not in cell.changes["neuron"] for cell in whole)
 
 
 def test_a_twin_of_the_recipes_neuron_has_its_options():
@@ -183,6 +242,27 @@ def test_every_twin_takes_a_step(name):
 def test_a_recipe_shows_its_options_as_they_are_typed(capsys, tmp_path):
     assert cli.main(["recipes", "digits", "--results", str(tmp_path)]) == 0
     assert "--neuron-options tau 2.0 tau_std 0.5 sigma 0.1 mix 0.2" in capsys.readouterr().out.splitlines()
+
+
+def test_what_a_sweep_found_stands_beside_the_recipe_that_it_started_from(tmp_path, capsys):
+    base, test = recipes.recipe("exact/digits"), {"accuracy": 0.94, "loss": 1.0, "firing_rate": None}
+    start = {**base.as_dict(), "epochs": 5}
+    runs = [{"config": {**start, "learning_rate": 0.02, "seed": seed}, "epochs": [], "test": test} for seed in (0, 1)]
+    studies = {"qif": {"config": start, "final": {"runs": runs}}, "lif": {"config": base.but(neuron="lif").as_dict()}}
+    (tmp_path / "sweep.json").write_text(json.dumps({"recipe": "exact/digits", "studies": studies}))
+    found = list(results.records(tmp_path))
+    assert results.summary(results.of(found, base)) == "94.00 ± 0.00 (2 swept)"
+    assert not results.of(found, base.but(neuron="lif")) and not results.of(found, base.but(batch=7))
+    assert cli.main(["recipes", "--results", str(tmp_path)]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "94.00" in line]
+    assert [row.split()[0] for row in rows] == ["exact/digits"]
+
+
+def test_two_names_of_one_recipe_show_the_same_runs(tmp_path, capsys):
+    assert cli.main(["recipes", "--results", str(RESULTS)]) == 0
+    measured = {row.split()[0]: row.split()[2:] for row in capsys.readouterr().out.splitlines() if row}
+    assert measured["smnist"] == measured["problif/smnist-plif"] == ["98.56"]
+    assert measured["exact/hd"][0] == "76.85" and measured["exact/digits"][0] == "94.06"
 
 
 def test_the_list_shows_what_is_published_and_what_was_measured(tmp_path, capsys):

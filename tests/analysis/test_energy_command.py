@@ -33,6 +33,16 @@ def test_an_architecture_by_its_name(capsys):
     assert all(len(line) < 100 for line in out.splitlines()) and "…" not in out
 
 
+def test_parameters_and_flops(here, capsys):
+    """Those of DA-LIF's table III; the same network with one step has a fourth of the FLOPs."""
+    arguments = ["energy", "--model", "resnet20", "--neuron", "dalif", "--rate", "0.1", "--num-classes", "100"]
+    status, out, _ = run(capsys, *arguments, "--convention", "dalif", "--json", "e.json")
+    assert status == 0 and "11,294,154 parameters, 873.47 M FLOPs" in out
+    (found,) = json.loads((here / "e.json").read_text())["networks"].values()
+    assert found["parameters"] == 11_294_154 and round(found["flops"] / 1e6, 2) == 873.47
+    assert "218.37 M FLOPs" in run(capsys, *arguments, "--convention", "dalif", "--steps", "1")[1]
+
+
 def test_numbers_and_picture(here, capsys):
     pytest.importorskip("matplotlib")
     status, out, _ = run(capsys, *UNTRAINED, "--json", "e.json", "--figure", "e.png", "--bits", "4")

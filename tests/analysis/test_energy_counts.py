@@ -83,6 +83,14 @@ def test_readouts_and_padding_in_a_recurrent_network():
     assert found["layers.0.weight_hh"].target.name == "layers.0.neuron"
 
 
+def test_what_neurons_and_readouts_learn_are_parameters():
+    sizes = {"in_channels": 4, "hidden": (6,), "num_classes": 3}
+    layers = count(rb.models.create("recurrent", "probplif", learn_readout_tau=True, **sizes), binary(8, 2, 4))
+    assert [layer.parameters for layer in layers] == [24, 36, 6, 18, 3]
+    biased = rb.Recurrent(rb.LIF(), 4, 6, bias=True)
+    assert [layer.parameters for layer in count(nn.Sequential(biased), binary(8, 2, 4))] == [30, 36, 0]
+
+
 @pytest.mark.parametrize("name", [*NETWORKS, "recurrent"])
 def test_every_network_is_counted_whole(name):
     """Every weight belongs to a layer, every neuron ran, and pooled spikes are numbers where pools average."""
@@ -94,6 +102,7 @@ def test_every_network_is_counted_whole(name):
     layers = count(model, x, coins=True)
     matrices = [p for p in model.parameters() if p.dim() > 1]
     assert sum(layer.weights for layer in layers) == sum(matrix.numel() for matrix in matrices)
+    assert sum(layer.parameters for layer in layers) == sum(p.numel() for p in model.parameters())
     neurons = [layer for layer in layers if layer.kind == "neuron"]
     assert len(neurons) == sum(isinstance(module, rb.LIF) for module in model.modules())
     for before, layer in pairwise(layers):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import rheobase as rb
-from rheobase.analysis.counts import Layer, count, uniform
+from rheobase.analysis.counts import Layer, count, flops, uniform
 from rheobase.analysis.energy import report
 from rheobase.analysis.energy_conventions import convention
 from rheobase.analysis.energy_memory import accesses
@@ -78,6 +78,20 @@ MACS = [
 def test_macs_to_the_printed_digits(name, data, neuron, steps, printed):
     found = report(layers(data, neuron, steps), convention(name))
     assert millions(found.macs, 2) == printed
+
+
+@pytest.mark.parametrize(
+    ("data", "steps", "unit", "digits", "printed", "parameters"),
+    [
+        ("resnet20 cifar-100", 4, 1e6, 2, 873.47, 11.3),
+        ("imagenet", 4, 1e9, 2, 7.33, 11.7),
+        ("resnet20 cifar10-dvs", 16, 1e9, 2, 13.93, 11.2),
+    ],
+)
+def test_flops_and_parameters_of_dalif_table_3(data, steps, unit, digits, printed, parameters):
+    found = layers(data, "dalif", steps)
+    assert round(flops(found) / unit, digits) == printed
+    assert millions(sum(one.parameters for one in found), 1) == parameters
 
 
 @pytest.mark.parametrize(("neuron", "printed"), [("lif", 1080), ("clif", 1090)])

@@ -141,3 +141,13 @@ def test_a_network_without_spikes_shows_no_firing_rate(tmp_path, capsys):
     shown = [line for line in capsys.readouterr().out.splitlines() if "62.00" in line]
     rates = {label: "0.245" in line for line in shown for label in ("lif", "relu") if label in line.split()}
     assert rates == {"lif": True, "relu": False}, shown
+
+
+@pytest.mark.parametrize("name", ["cifar10-part-quick", "cifar10-part", "nmnist-part"])
+def test_ilif_table_3_is_a_pair_of_variants(name):
+    """IPLIF and PLIF from the same τ and with the same reset."""
+    study = studies.study(name)
+    (claim,) = [claim for claim in study.claims if claim.source == "ILIF table 3"]
+    better, worse = study.configured(claim.better, 0), study.configured(claim.worse, 0)
+    assert (better.neuron, better.neuron_options) == ("iplif", {"tau": 1.1})
+    assert (worse.neuron, worse.neuron_options) == ("plif", {"variant": "soft", "tau": 1.1})

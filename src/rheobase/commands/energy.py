@@ -183,21 +183,27 @@ def _untrained(options: Options) -> "list[Layer]":
 
 def _numbers(layers: "Sequence[Layer]", reports: "Sequence[Report]") -> dict[str, Any]:
     """All numbers of one network, for JSON. Energies in µJ per sample, memory in pJ."""
-    from rheobase.analysis.counts import firing_rate
+    from rheobase.analysis.counts import firing_rate, flops
 
     sizes = [{k: v for k, v in vars(layer).items() if k not in ("neuron", "target")} for layer in layers]
     for size, layer in zip(sizes, layers, strict=True):
         size["neuron"] = str(layer.neuron) if layer.neuron is not None else None
-    return {"firing_rate": firing_rate(layers), "layers": sizes, "conventions": [asdict(one) for one in reports]}
+    whole = {"firing_rate": firing_rate(layers), "parameters": _parameters(layers), "flops": flops(layers)}
+    return {**whole, "layers": sizes, "conventions": [asdict(one) for one in reports]}
+
+
+def _parameters(layers: "Sequence[Layer]") -> int:
+    return sum(layer.parameters for layer in layers)
 
 
 def _print(name: str, layers: "Sequence[Layer]", reports: "Sequence[Report]", options: Options) -> None:
-    from rheobase.analysis.counts import firing_rate
+    from rheobase.analysis.counts import firing_rate, flops
 
     neurons = sum(layer.outputs for layer in layers if layer.kind == "neuron")
     steps, rate = max(layer.steps for layer in layers), firing_rate(layers)
     fires = f"{neurons:,} neurons, {steps:.4g} steps, {rate:.4f} spikes per neuron and step"
     terminal.say(f"{name}: {fires if neurons else 'no spiking neurons'}")
+    terminal.say(f"{_parameters(layers):,} parameters, {flops(layers) / 1e6:,.2f} M FLOPs if nothing were silent")
     small = f"int{options.bits}"
     headers = ("ACs M", "MACs M", "µJ", "ReLU µJ", f"{small} µJ", "r = ReLU", f"= {small}", f"both {small}")
     rows = []

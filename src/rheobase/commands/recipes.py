@@ -42,10 +42,11 @@ def _list(found: list[dict[str, Any]]) -> None:
     terminal.say(f"{'recipe':{width}s}  {'neuron':8s}  {'published %':>11s}  measured here %")
     for name in recipes.names():
         config = recipes.recipe(name)
-        ours = [one for one in found if one["config"].get("recipe") == name and results.same(one, config)]
+        ours = results.of(found, config)
         published = "".join(_percent(cell.accuracy) for cell in recipes.published(name)[:1])
         terminal.say(f"{name:{width}s}  {config.neuron:8s}  {published:>11s}  {results.summary(ours)}".rstrip())
-    terminal.say("\n`rheobase recipes NAME`: its data, network, sources and every number.")
+    terminal.say("\nswept: with the settings that a `rheobase sweep` from the recipe found.")
+    terminal.say("`rheobase recipes NAME`: its data, network, sources and every number.")
     terminal.say("`rheobase study`: what was trained in small here.")
 
 
@@ -67,11 +68,11 @@ def _details(name: str, config: Any, found: list[dict[str, Any]]) -> None:
             terminal.say(f"--{flag.replace('_', '-')} {words}")
     cells = recipes.published(name)
     for cell in cells:
-        ours = results.summary([one for one in found if results.same(one, cell.config(config))])
+        ours = results.summary(results.of(found, cell.config(config)))
         published = _percent(cell.accuracy)
         terminal.say(f"{cell.source:34s} published {published:>6s}  measured {ours or '-':>8s}  {cell.command(name)}")
     if not cells:
-        ours = results.summary([one for one in found if results.same(one, config)])
+        ours = results.summary(results.of(found, config))
         terminal.say(f"measured here: {ours or 'nothing yet'}\nrheobase train {name}")
     if name in recipes.DEEP and recipes.DEEP[name].also:
         terminal.say(f"also: {recipes.DEEP[name].also}")

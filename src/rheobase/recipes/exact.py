@@ -126,6 +126,11 @@ def hd() -> Config:
     )
 
 
+def shd() -> Config:
+    """The same on SHD's own files, with the settings of HD: nothing was searched there."""
+    return hd().but(recipe="exact/shd", data="shd")
+
+
 def hd_space() -> Space:
     """For every neuron the same: time constant, step, and first weights."""
     return {

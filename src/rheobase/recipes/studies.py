@@ -8,7 +8,7 @@ from rheobase.recipes import ablations, gradients
 from rheobase.training import Config
 from rheobase.training.study import Claim, Study
 
-# LIF stands here twice: CLIF's paper compares at τ = 2, ILIF's at τ = 1.1.
+# LIF and PLIF stand here twice: CLIF's paper compares at τ = 2, ILIF's at τ = 1.1.
 NEURONS: dict[str, dict[str, Any]] = {
     "lif": {"neuron": "lif:tau=2"},
     "plif": {"neuron": "plif:variant=soft:tau=2"},
@@ -17,6 +17,8 @@ NEURONS: dict[str, dict[str, Any]] = {
     "ilif": {"neuron": "ilif:tau=1.1"},
     "ilif mpiu only": {"neuron": "ilif:tau=1.1:ciu=false"},
     "ilif ciu only": {"neuron": "ilif:tau=1.1:mpiu=false"},
+    "plif tau=1.1": {"neuron": "plif:variant=soft:tau=1.1"},
+    "iplif": {"neuron": "iplif:tau=1.1"},
     "dalif": {"neuron": "dalif"},
     "dalif alpha only": {"neuron": "dalif:learn_beta=false"},
     "dalif beta only": {"neuron": "dalif:learn_alpha=false"},
@@ -28,6 +30,7 @@ CLAIMS = (
     Claim("ilif", "ilif mpiu only", "ILIF table 2"),
     Claim("ilif mpiu only", "ilif ciu only", "ILIF table 2"),
     Claim("ilif ciu only", "lif tau=1.1", "ILIF table 2"),
+    Claim("iplif", "plif tau=1.1", "ILIF table 3"),
     Claim("dalif", "dalif alpha only", "DA-LIF IV-D"),
     Claim("dalif", "dalif beta only", "DA-LIF IV-D"),
     Claim("dalif alpha only", "dalif neither", "DA-LIF IV-D"),
