@@ -218,12 +218,13 @@ class Neuron(nn.Module, metaclass=_Definition):
             raise trace.TraceError(
                 f"{type(self).__name__}: dynamics keeps self.{name} from step to step; make it a state and return it."
             )
-        if "_key" in vars(self) and name not in self._parameters:
+        finished = "_key" in vars(self) and name != "training"
+        if finished and name not in self._parameters:
             changes = changed(self, name, value)
             value = changes.pop(name)
             vars(self).update(changes)
         super().__setattr__(name, value)
-        if "_key" in vars(self) and name != "training":  # a setting of a finished neuron: its step may have changed
+        if finished:  # its step may have changed
             del vars(self)["_program"], vars(self)["_key"]
             with contextlib.suppress(AttributeError):  # of a neuron that is being taken apart: traced when it is called
                 self.program()
