@@ -17,6 +17,7 @@ from rheobase.fuse import eager, library, operator, pack, recurrent_operator, tr
 from rheobase.fuse.delays import known
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 from rheobase.names import nearest
+from rheobase.neurons.coefficients import checked
 from rheobase.neurons.recurrence import check_weight, spikes_before
 from rheobase.neurons.settings import settings, stand_in
 
@@ -194,7 +195,7 @@ class Neuron(nn.Module, metaclass=_Definition):
 
     def described(self) -> Step:
         """What the compiler is told about this neuron."""
-        names = tuple(self.coefficients())
+        names = tuple(checked(type(self).__name__, self.coefficients(), self.timed))
         return Step(type(self).__name__, self.dynamics, tuple(self.states), names, frozenset(self.timed), self.random)
 
     def program(self) -> trace.Program:
