@@ -91,3 +91,57 @@ def test_a_function_that_makes_neurons():
     subject = checks.Subject(lambda: rb.LIF(tau=4.0))
     assert subject.name == "LIF" and subject.options() == [{}] and subject.surrogates() == []
     assert checks.agreement.dyadic(subject) is None
+
+
+GIVEN = """
+import torch
+from rheobase import Neuron
+from rheobase.surrogate import Surrogate
+
+class Falling(Surrogate):
+    def __init__(self, slope):
+        vars(self)["slope"] = slope
+    def derivative(self, d):
+        return torch.exp(-self.slope * d.abs())
+
+class Given(Neuron):
+    states, random = ("v",), True
+    def __init__(self, leak: float, kind: str = "soft"):
+        assert leak == 0.25 and kind == "hard"
+        super().__init__(Falling(2.0))
+        self.leak = leak
+    def coefficients(self):
+        return {"leak": self.leak}
+    def dynamics(self, x, v, *, leak, uniform):
+        u = leak * v + x
+        s = self.fire(u, 0.5 + uniform)
+        return s, u * (1 - s)
+"""
+
+
+def test_options_stay_and_what_is_missing_is_done_without(tmp_path, say):
+    """A constructor's argument without default, a surrogate without primitive, a random neuron without seed."""
+    (tmp_path / "my.py").write_text(GIVEN)
+    status, out = say("check", f"{tmp_path}/my.py:Given:leak=0.25:kind=hard")
+    assert status == 0, out
+    assert "skip contract.gradients: the surrogate has no primitive" in out and "skip contract.surrogate" in out
+    assert "ok   agreement.dyadic_options" in out and "contract.gradients  " not in out
+
+
+def test_options_of_the_packages_neurons(say):
+    subject = checks.Subject(checks.maker("lif:tau=4:reset=hard:surrogate=Sigmoid(alpha=2)"))
+    neuron = subject.dyadic(4)
+    assert (neuron.tau, neuron.reset, neuron.surrogate) == (4.0, "hard", rb.surrogate.Sigmoid(alpha=2.0))
+    assert all({"tau", "reset", "surrogate"}.isdisjoint(moved) for moved in subject.options())
+    with pytest.raises(TypeError, match=r"LIF: unknown argument 'tao'.*tau"):
+        checks.Subject(checks.maker("lif:tao=4"))
+    with pytest.raises(ValueError, match="options are written"):
+        checks.maker("lif:tau")
+
+
+def test_show_and_bench_take_options(tmp_path, say):
+    (tmp_path / "my.py").write_text(NEURON)
+    status, out = say("show", f"{tmp_path}/my.py:Mine:leak=0.25:surrogate=Sigmoid(alpha=2)")
+    assert status == 0 and "surrogate=Sigmoid(alpha=2.0)" in out
+    status, out = say("bench", "--neuron", "lif:tau=4", "--steps", "2", "--elements", "9", "--rounds", "1")
+    assert status == 0 and "lif:tau=4" in out

@@ -50,8 +50,8 @@ def bench(
 ) -> list[Row]:
     """Forward, and forward + backward, of x [T, elements / T], all sides in turn, medians of `rounds`.
 
-    `device`: "auto" is a GPU where there is one. Errors: ValueError for an unknown neuron or dtype, for sizes that
-    leave nothing to measure, and for "cuda" without a GPU.
+    `name`: as on a command line, `lif:tau=4`. `device`: "auto" is a GPU where there is one. Errors: ValueError for an
+    unknown neuron or dtype, for sizes that leave nothing to measure, and for "cuda" without a GPU.
     """
     if dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
@@ -65,7 +65,7 @@ def bench(
     torch.manual_seed(0)
     rows = []
     for count in steps:
-        neuron = show.load(name, steps=count).to(device)
+        neuron = show.from_spec(name, count).to(device)
         for direction in ("forward", "both"):
             x = (torch.rand(count, elements // count) * 1.75 - 0.5).to(device, DTYPES[dtype])
             rows.append(_case(neuron, x, direction, rounds))

@@ -22,14 +22,7 @@ SIGNS = {
 }  # fmt: skip
 
 
-def load(name: str, **options) -> Neuron:
-    """A neuron by name or FILE.py:CLASS, with the options its constructor knows; `steps` is 4 where it is needed."""
-    kind = neurons.kind(name)
-    known = inspect.signature(kind).parameters
-    return kind(**{key: value for key, value in {"steps": 4, **options}.items() if key in known})
-
-
-def from_spec(spec: str, steps: int) -> Neuron:
+def from_spec(spec: str, steps: int = 4) -> Neuron:
     """A neuron written as `name:option=value:option=value`; `steps` goes to those that are made for a number of steps.
 
     Errors: ValueError and TypeError for unknown names and options.

@@ -23,7 +23,7 @@ from rheobase import show
 from rheobase.fuse import gpu, gpu_source
 
 def facts(name, capability, backward, steps, dtype="bfloat16"):
-    neuron = show.load(name)
+    neuron = show.from_spec(name)
     variant = gpu_source.Variant.like(show.default_variant(neuron))._replace(dtype=dtype)
     ptx = gpu.compile_ahead(neuron.program(), variant, capability, backward, steps)
     functions = {"exp", "sigmoid", "tanh", "div", "reciprocal"} & {n.op for n in neuron.program().backward.nodes}

@@ -7,6 +7,26 @@ import torch
 import rheobase as rb
 
 X = torch.zeros(3, 2, 4)
+
+
+def leaky(leak: object, timed: tuple[str, ...] = (), fused: bool = True) -> rb.Neuron:
+    """A neuron whose coefficients are `{"leak": leak}`, or what is given in place of them all."""
+
+    class Leaky(rb.Neuron):
+        states = ("u",)
+
+        def coefficients(self):
+            return leak if isinstance(leak, set) else {"leak": leak}  # type: ignore[return-value]
+
+        def dynamics(self, x, u, *, leak):
+            u = leak * u + x
+            s = self.fire(u, 1.0)
+            return s, u - s
+
+    Leaky.timed, Leaky.fused = timed, fused
+    return Leaky(rb.surrogate.ATan())
+
+
 CASES = [
     (lambda: rb.LIF(tau=0.5), ValueError, "LIF: tau must be above 1 step; got 0.5."),
     (lambda: rb.CLIF(tau=1.0), ValueError, "CLIF: tau must be above 1 step; got 1.0."),
@@ -30,6 +50,18 @@ CASES = [
     (lambda: rb.ILIF(gamma_i=1.5), ValueError, r"gamma_i must lie in \[0, 1\]; got 1.5"),
     (lambda: rb.PLIF(channels=0), ValueError, "channels or features must be a whole number >= 1"),
     (lambda: rb.ProbLIF(seed=-1), ValueError, "seed must be a whole number >= 0 below 2.64"),
+    (
+        lambda: leaky([0.5]),
+        TypeError,
+        r"Leaky: coefficient leak must be a number or a tensor; got a list. torch",
+    ),
+    (lambda: leaky(X.numpy()), TypeError, "Leaky: coefficient leak must be a number or a tensor; got a ndarray"),
+    (lambda: leaky(None), TypeError, "Leaky: coefficient leak must be a number or a tensor; got a NoneType"),
+    (lambda: leaky([0.5], fused=False)(X), TypeError, "Leaky: coefficient leak must be a number or a tensor"),
+    (lambda: leaky([0.5] * 3, ("leak",)), TypeError, r"Leaky: coefficient leak must be a tensor \[T, .*got a list"),
+    (lambda: leaky(torch.tensor(0.5), ("leak",)), TypeError, r"leak must be a tensor \[T, .*got a single number"),
+    (lambda: leaky(0.5, ("lek",)), TypeError, "Leaky: coefficients.. lacks 'lek', .*; did you mean 'leak'"),
+    (lambda: leaky({0.5}), TypeError, "Leaky: coefficients.. must return a dict of values by name; got a set"),
     (lambda: rb.GLIF(), TypeError, "steps"),
     (lambda: rb.GLIF(steps=2)(X), ValueError, "GLIF: made for steps=2; asked for step 3"),
     (

@@ -137,7 +137,7 @@ from rheobase.fuse import gpu_source, recurrent_gpu
 found = {}
 for name, capability, n in (("lif", 80, 256), ("probplif", 90, 128)):
     for backward in (False, True):
-        neuron = show.load(name)
+        neuron = show.from_spec(name)
         variant = gpu_source.Variant.like(show.default_variant(neuron))
         kernel = recurrent_gpu.compile_ahead(neuron.program(), variant, capability, n, backward)
         ptx = kernel.asm["ptx"]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from rheobase.checks import agreement, contract, gpu, layouts, refusals
-from rheobase.checks.subject import CheckFailed, Subject
+from rheobase.checks.subject import CheckFailed, Subject, maker
 from rheobase.neurons import Neuron
 
 Check = Callable[[Subject], object]
@@ -21,6 +21,7 @@ ALWAYS: tuple[Check, ...] = (
     contract.saved, contract.nan, contract.types, contract.default_type, contract.unaliased, contract.per_channel,
     refusals.arguments, refusals.inputs, refusals.backend_names, refusals.parameter_shapes,
 )  # fmt: skip
+SMOOTH: tuple[Check, ...] = (contract.gradients, contract.surrogate)  # they differentiate the surrogate's primitive
 STEPWISE: tuple[Check, ...] = (contract.resumed, contract.stepped, refusals.given_states)
 FUSED: tuple[Check, ...] = (
     agreement.dyadic_options, agreement.dyadic_surrogates, agreement.dyadic_dtypes, agreement.random_inputs,
@@ -42,7 +43,13 @@ class Result:
 def applicable(subject: Subject) -> list[Check]:
     """The checks for this neuron on this machine."""
     found = [*ALWAYS, *(STEPWISE if subject.stepwise else ()), *(FUSED if subject.can_fuse else ())]
-    return [*found, gpu.equals_eager] if subject.fused and gpu.runs_here() else found
+    found += [gpu.equals_eager] if subject.fused and gpu.runs_here() else []
+    return [check for check in found if check not in skipped(subject)]
+
+
+def skipped(subject: Subject) -> tuple[Check, ...]:
+    """The checks that this neuron cannot be given, because its surrogate has no primitive."""
+    return () if subject.smooth else SMOOTH
 
 
 def name(check: Check) -> str:
@@ -68,4 +75,4 @@ def result(check: Callable, subject: object) -> Result:
     return Result(name(check), not message, message, time.perf_counter() - begin)
 
 
-__all__ = ["CheckFailed", "Result", "Subject", "applicable", "result", "run"]
+__all__ = ["CheckFailed", "Result", "Subject", "applicable", "maker", "result", "run", "skipped"]

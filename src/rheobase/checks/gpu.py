@@ -14,9 +14,9 @@ import sys
 import torch
 
 from rheobase.checks import agreement
-from rheobase.checks.subject import Subject, quarters, require
+from rheobase.checks.subject import Subject, maker, quarters, require
 from rheobase.fuse import gpu
-from rheobase.neurons import Neuron, kind
+from rheobase.neurons import Neuron
 
 CAPABILITIES = (80, 90)
 TIMEOUT = 600.0
@@ -67,4 +67,4 @@ def compile_ahead(neuron: Neuron, steps: int = 8) -> int:
 
 
 if __name__ == "__main__":
-    print(compile_ahead(Subject(kind(sys.argv[1])).neuron()))
+    print(compile_ahead(Subject(maker(sys.argv[1])).neuron()))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 import inspect
 import math
 import types
 import typing
 from collections.abc import Callable, Iterator
+from typing import Any
 from unittest import mock
 
 import torch
 from torch import Tensor
 
+from rheobase import neurons
 from rheobase import surrogate as surrogates
 from rheobase.fuse import build, operator
 from rheobase.neurons import Neuron
+from rheobase.neurons.named import split
 
 CHANNELS, WIDTH = 3, 2
 GUESSES = (0.5, 2.0, 1 / math.log(2), 1.0)  # 1/ln 2: exp(−1/τ) = ½
@@ -40,6 +43,26 @@ def equal(one: Tensor, other: Tensor) -> bool:
     return same and bool(((one == other) | ((one != one) & (other != other))).all())
 
 
+def maker(spec: str) -> Callable[..., Neuron]:
+    """A function that makes the neuron written as `name:option=value`, for `Subject`; the options given stay so.
+
+    Errors: ValueError for unknown names and for options without a value.
+    """
+    name, written = split(spec)
+    kind, options = neurons.kind(name), dict[str, Any](written)
+    if isinstance(options.get("surrogate"), str):
+        options["surrogate"] = surrogates.from_text(options["surrogate"])
+
+    @functools.wraps(kind.__init__)
+    def make(**given) -> Neuron:
+        return kind(**{**options, **given})
+
+    signature = inspect.signature(kind)
+    open_ = [p for p in signature.parameters.values() if p.name not in options or p.name == "steps"]  # theirs to choose
+    make.__signature__ = signature.replace(parameters=open_)  # type: ignore[attr-defined]
+    return make
+
+
 class Subject:
     """A neuron class, or a function that makes neurons, and what its keyword arguments say about it."""
 
@@ -56,12 +79,17 @@ class Subject:
         self.states = example.states
         self.random, self.fused = example.random, example.fused
         self.stepwise = example.fused or bool(example.states)
+        inner = example.surrogate
+        self.smooth = inner is None or type(inner).primitive is not surrogates.Surrogate.primitive
         self.can_fuse = example.fused and build.compiler() is not None
 
     def neuron(self, steps: int = 8, **options) -> Neuron:
         """A neuron with these options; `steps`, where it needs the number of time steps beforehand."""
         given = {"steps": steps, "seed": 11} | options
-        return self.make(**{k: v for k, v in given.items() if k in self.signature or k in options})
+        made = self.make(**{k: v for k, v in given.items() if k in self.signature or k in options})
+        if made.random and getattr(made, "seed", None) is None:
+            made.seed = given["seed"]  # what draws must draw the same again
+        return made
 
     def surrogates(self) -> list[surrogates.Surrogate]:
         """Every surrogate of the package, or none where the neuron takes none."""
@@ -76,7 +104,7 @@ class Subject:
         found: list[dict] = [{}]
         for name, parameter in self.signature.items():
             found += [{name: v} for v in _words(self.hints.get(name)) if v is not None and v != parameter.default]
-        if "v_reset" in self.signature:
+        if {"reset", "v_reset"} <= self.signature.keys():
             found.append({"reset": "hard", "v_reset": -0.25})
         if "channels" in self.signature:
             found.append({"channels": CHANNELS})
@@ -181,7 +209,6 @@ def counted(neuron: Neuron) -> Iterator[dict[str, int]]:
         yield seen
         return
 
-    @dataclasses.dataclass(frozen=True)
     class Counting(type(inner)):
         def derivative(self, d):
             seen["ties"] += int((d == 0).sum())
@@ -189,7 +216,9 @@ def counted(neuron: Neuron) -> Iterator[dict[str, int]]:
             seen["all"] += d.numel()
             return inner.derivative(d)
 
-    vars(neuron)["surrogate"] = Counting(**dataclasses.asdict(inner))
+    counting = object.__new__(Counting)
+    vars(counting).update(vars(inner))
+    vars(neuron)["surrogate"] = counting
     try:
         yield seen
     finally:

@@ -13,7 +13,7 @@ class Options:
     """What `rheobase bench` measures."""
 
     neuron: str = "lif"
-    """A neuron's name, or FILE.py:CLASS."""
+    """A neuron's name, or FILE.py:CLASS, and its options: `lif:tau=4`."""
     steps: tuple[int, ...] = (4, 16, 784)
     """Time steps of each case."""
     elements: int = 2**22

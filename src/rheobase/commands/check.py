@@ -13,6 +13,7 @@ from rheobase.commands import flags, terminal
 class Options:
     """The check suite that every neuron here passes: gradients, kernels against eager, shapes, refusals.
 
+    Options behind the name stay as they are in every check: `lif:tau=4:reset=hard`, `my.py:MyNeuron:leak=0.25`.
     The GPU kernels are compared with eager on a GPU, or without one in Triton's interpreter, and compiled for sm_80 and
     sm_90 either way, where Triton is installed.
     """
@@ -28,15 +29,18 @@ def run(arguments: list[str]) -> int:
     chosen = flags.parse(Options, arguments, "check").neuron
     if not torch.cuda.is_available():
         os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is imported, which tracing does
-    from rheobase import checks, neurons
+    from rheobase import checks
 
-    results = checks.run(made := neurons.kind(chosen))
-    if importlib.util.find_spec("triton") and checks.Subject(made).fused:
+    subject = checks.Subject(checks.maker(chosen))
+    results = checks.run(subject.make)
+    if importlib.util.find_spec("triton") and subject.fused:
         results.append(checks.result(checks.gpu.compiles, chosen))
     for result in results:
         terminal.say(f"{'ok  ' if result.passed else 'FAIL'} {result.name:28s} {result.seconds:6.2f} s")
         if not result.passed:
             terminal.say(f"     {result.message}")
+    for skipped in checks.skipped(subject):
+        terminal.say(f"skip {checks.name(skipped)}: the surrogate has no primitive to differentiate")
     failed = sum(not result.passed for result in results)
     terminal.say(f"\n{len(results) - failed} of {len(results)} checks passed")
     return min(failed, 1)

@@ -21,7 +21,7 @@ class Options:
     """What `rheobase show` prints and draws."""
 
     neuron: tyro.conf.Positional[str] = "lif"
-    """A neuron's name, or FILE.py:CLASS."""
+    """A neuron's name, or FILE.py:CLASS, and its options: `lif:tau=4`."""
     code: bool = False
     """Also the generated kernels."""
     response: str | None = None
@@ -46,7 +46,7 @@ def run(arguments: list[str]) -> int:
 
     options = flags.parse(Options, arguments, "show")
     if options.response is None:
-        terminal.say(show.card(show.load(options.neuron), options.code))
+        terminal.say(show.card(show.from_spec(options.neuron), options.code))
         return 0
     if options.steps < 2 or options.lags < 1:
         raise ValueError(f"show: needs 2 steps and 1 lag or more; got {options.steps} and {options.lags}.")

@@ -19,6 +19,7 @@ from rheobase.fuse.program import Program
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 from rheobase.names import nearest
 from rheobase.neurons.arguments import whole
+from rheobase.neurons.coefficients import checked
 from rheobase.neurons.recurrence import check_weight, spikes_before
 from rheobase.neurons.settings import changed, settings, stand_in
 
@@ -192,7 +193,10 @@ class Neuron(nn.Module, metaclass=_Definition):
     def described(self) -> Step:
         """What the compiler is told about this neuron."""
         traced = vars(self).get("_program")
-        names = tuple(self.coefficients()) if traced is None else traced.step.coefficients
+        if traced is not None:
+            names = traced.step.coefficients
+        else:
+            names = tuple(checked(type(self).__name__, self.coefficients(), self.timed))
         return Step(type(self).__name__, self.dynamics, tuple(self.states), names, frozenset(self.timed), self.random)
 
     def program(self) -> Program:
