@@ -174,9 +174,6 @@ def test_policies_change_most_images_each_in_its_own_way(policy):
     assert torch.equal(alone[0], once[7]), "the neighbours matter"
 
 
-CHANCES = Draws(0, 0, torch.arange(4000))
-
-
 def grey(side: int = 32, value: int = 128) -> torch.Tensor:
     return torch.full((4000, 1, side, side), value, dtype=torch.uint8).expand(-1, 3, -1, -1).contiguous()
 
@@ -184,7 +181,7 @@ def grey(side: int = 32, value: int = 128) -> torch.Tensor:
 def learned(monkeypatch, pair: str, images: torch.Tensor) -> torch.Tensor:
     """What AutoAugment makes of images with one pair of operations as its whole policy."""
     monkeypatch.setitem(policies.POLICIES, "cifar", pair)
-    return AutoAugment("cifar")(images, CHANCES)
+    return AutoAugment("cifar")(images, Draws(0, 0, torch.arange(len(images))))
 
 
 def test_learned_operations_have_their_probability_and_either_sign(monkeypatch):
@@ -200,7 +197,7 @@ def test_learned_operations_have_their_probability_and_either_sign(monkeypatch):
 def test_every_one_of_the_31_wide_strengths_is_drawn():
     """Of an even grey, only the largest shift (32 pixels, 2 images of 14 x 31) leaves nothing and only brightness
     changes the rest as a whole: darker as often as brighter, down to .01 and up to 1.99."""
-    seen = TrivialAugmentWide()(grey(), CHANCES).flatten(1)
+    seen = TrivialAugmentWide()(grey(), Draws(0, 0, torch.arange(4000))).flatten(1)
     assert 5 < (seen == 0).all(1).sum() < 40
     even = seen[(seen == seen[:, :1]).all(1), 0].int()
     dark, light = even[(even > 0) & (even < 125)], even[even > 128]
