@@ -7,6 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+# Mean and standard deviation per channel as EQUATIONS prints them ("Normalisation"); ImageNet's are torchvision's.
+CONSTANTS = {
+    "cifar-10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "cifar-100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    "tiny-imagenet": ((0.4802, 0.4481, 0.3975), (0.2302, 0.2265, 0.2262)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
 
 def cifar_binary(path: Path, images: np.ndarray, *labels: np.ndarray) -> None:
     """Records of label bytes (one column in CIFAR-10, coarse and fine in CIFAR-100) and 3,072 bytes."""

@@ -1,12 +1,14 @@
 """Augmentation: each transform against its definition or Pillow; the same bits after a resume, in any process."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
 import rheobase.data as data
-from rheobase.data import Augmentation, Direct, Draws, Mix, Samples, colour
+from rheobase.data import Augmentation, Direct, Draws, Mix, Samples, colour, policies
 from rheobase.data.policies import AutoAugment, TrivialAugmentWide, apply
 from rheobase.data.presets import PRESETS
 from rheobase.data.transforms import Affine, Crop, Erase, Flip, OneOf, Roll, Rotate, Shear, affine, matrices, rotation
@@ -125,6 +127,20 @@ def test_roll_keeps_every_pixel():
         (y, x) for y in range(-5, 6) for x in range(-5, 6) if torch.equal(IMAGES[5].roll((y, x), (1, 2)), rolled[5])
     }
     assert len(shifts) == 1
+    spot = torch.zeros(2000, 1, 11, 11)
+    spot[:, :, 5, 5] = 1
+    places = Roll(5)(spot, Draws(0, 0, torch.arange(2000))).nonzero()[:, 2:]
+    assert {tuple(place) for place in places.tolist()} == {(y, x) for y in range(11) for x in range(11)}
+
+
+def test_rotation_is_even_up_to_its_degrees_either_way():
+    """The angle of the white half of a disc, seen from the centre: its mean direction was the left."""
+    y, x = torch.meshgrid(torch.arange(33.0) - 16, torch.arange(33.0) - 16, indexing="ij")
+    half = ((x < 0) & (x**2 + y**2 < 256)).float().expand(2000, 1, 33, 33)
+    turned = Rotate(60)(half, Draws(0, 0, torch.arange(2000)))[:, 0]
+    angle = torch.atan2((turned * y).sum((1, 2)), -(turned * x).sum((1, 2))).rad2deg()
+    assert angle.abs().max() < 61 and angle.max() > 58 and angle.min() < -58
+    assert abs(angle.mean()) < 3 and abs(angle.abs().mean() - 30) < 2
 
 
 def test_erasing_has_the_published_boxes():
@@ -134,6 +150,8 @@ def test_erasing_has_the_published_boxes():
     assert abs(touched.float().mean() - 0.5) < 0.03
     boxes = erased[touched][:, 0]
     tall, wide = boxes.any(2).sum(1), boxes.any(1).sum(1)
+    edges = [boxes.any(axis)[:, end].float().mean() for axis in (1, 2) for end in (0, -1)]
+    assert min(edges) > 0.03 and max(edges) < 0.1, "boxes reach all four borders"
     assert torch.equal(tall * wide, boxes.flatten(1).sum(1)), "not a box"
     share, aspect = tall * wide / 1024, tall / wide
     assert share.max() <= 0.4 and 0.18 < share.mean() < 0.22 and aspect.min() > 0.3 and aspect.max() < 3.1
@@ -154,6 +172,75 @@ def test_policies_change_most_images_each_in_its_own_way(policy):
     assert changed.float().mean() > 0.6 and not torch.equal(once, again)
     alone = policy(IMAGES[7:8], Draws(0, 0, torch.tensor([7])))
     assert torch.equal(alone[0], once[7]), "the neighbours matter"
+
+
+def grey(side: int = 32, value: int = 128) -> torch.Tensor:
+    return torch.full((4000, 1, side, side), value, dtype=torch.uint8).expand(-1, 3, -1, -1).contiguous()
+
+
+def learned(monkeypatch, pair: str, images: torch.Tensor) -> torch.Tensor:
+    """What AutoAugment makes of images with one pair of operations as its whole policy."""
+    monkeypatch.setitem(policies.POLICIES, "cifar", pair)
+    return AutoAugment("cifar")(images, Draws(0, 0, torch.arange(len(images))))
+
+
+def test_learned_operations_have_their_probability_and_either_sign(monkeypatch):
+    """Strength 9 is the paper's largest: 150 pixels of 331 (14 of 32), and a brightness of .1 or 1.9."""
+    inverted = (learned(monkeypatch, "invert 2 - invert 0 -", grey(2)) == 127).flatten(1)
+    assert torch.equal(inverted.all(1), inverted.any(1)) and abs(inverted.all(1).float().mean() - 0.2) < 0.02
+    bright = learned(monkeypatch, "brightness 10 9 identity 0 -", grey(2, 100))[:, 0, 0, 0]
+    assert bright.unique().tolist() == [10, 190] and abs((bright == 10).float().mean() - 0.5) < 0.03
+    moved = learned(monkeypatch, "translate_x 10 9 identity 0 -", grey())[:, 0, 0] > 0
+    assert moved.unique(dim=0).int().tolist() == [[0] * 14 + [1] * 18, [1] * 18 + [0] * 14]
+
+
+def test_every_one_of_the_31_wide_strengths_is_drawn():
+    """Of an even grey, only the largest shift (32 pixels, 2 images of 14 x 31) leaves nothing and only brightness
+    changes the rest as a whole: darker as often as brighter, down to .01 and up to 1.99."""
+    seen = TrivialAugmentWide()(grey(), Draws(0, 0, torch.arange(4000))).flatten(1)
+    assert 5 < (seen == 0).all(1).sum() < 40
+    even = seen[(seen == seen[:, :1]).all(1), 0].int()
+    dark, light = even[(even > 0) & (even < 125)], even[even > 128]
+    assert dark.min() == 1 and light.max() == 254 and len(dark.unique()) > 25 and len(light.unique()) > 25
+    assert 100 < len(dark) < 180 and 100 < len(light) < 180
+
+
+DIGESTS = {"cifar": "dd87f7cd0f115b34", "imagenet": "4693708086ccee48"}
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_policies_are_the_published_ones(name):
+    """The digest is of the 25 lines of torchvision's table of this policy (commit 0352a47), in the same words."""
+    lines = [" ".join(line.split()) for line in policies.POLICIES[name].split(",")]
+    assert len(lines) == 25
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] == DIGESTS[name]
+
+
+def test_presets_are_those_of_the_papers():
+    """CIFAR: pad-4 crop, flip, random erasing (p .5, area .02-.4, aspect .4-2.5). Strong: Mixup(.2) or CutMix(1),
+    TrivialAugmentWide, erasing .1. Tiny-ImageNet: AutoAugment, no cutout."""
+    made = {name: data.augmentation(name, SET) for name in PRESETS}
+    assert set(made["cifar"].transforms) == {Crop(4), Flip(0.5), Erase(0.5, (0.02, 0.4), (0.4, 2.5))}
+    assert made["cifar"].mix is None and made["cifar-strong"].mix == Mix(10, mixup=0.2, cutmix=1.0)
+    *rest, erase = made["cifar-strong"].transforms
+    assert set(rest) == {Crop(4), Flip(0.5), TrivialAugmentWide()}
+    assert isinstance(erase, Erase) and erase.probability == 0.1
+    assert made["tiny-imagenet"].transforms == (Flip(0.5), AutoAugment("imagenet"))
+
+
+def test_the_share_of_a_mix_is_a_beta_number_and_mixup_half_of_all():
+    """Beta(α, α) has the mean 1/2 and the variance 1/(4 (2 α + 1))."""
+    images, labels = torch.zeros(2, 1, 32, 32), torch.tensor([0, 1])
+    images[1] = 1
+
+    def mixed(mix):
+        return zip(*(mix(images, labels, 0, 0, number) for number in range(1500)), strict=True)
+
+    for mix, alpha in ((Mix(2, cutmix=0), 0.2), (Mix(2, mixup=2, cutmix=0), 2.0)):
+        shares = torch.stack([targets[0, 0] for targets in list(mixed(mix))[1]])
+        assert abs(shares.mean() - 0.5) < 0.04 and shares.var().item() == pytest.approx(1 / (8 * alpha + 4), rel=0.08)
+    blended = [bool((x[0] == x[0, 0, 0, 0]).all()) for x in next(mixed(Mix(2)))]
+    assert abs(sum(blended) / len(blended) - 0.5) < 0.05
 
 
 def test_mixing_keeps_shares_and_targets_together():
@@ -200,6 +287,21 @@ def test_ranks_together_see_what_one_process_sees(name):
     for batch, *parts in zip(whole, *shards, strict=True):
         assert torch.equal(torch.cat([part.x for part in parts]), batch.x)
         assert all(part.total == len(batch.labels) for part in parts)
+
+
+def test_seed_epoch_and_number_of_the_batch_change_the_share_of_a_mix():
+    def shares(seed, epoch):
+        augment = Augmentation(mix=Mix(10, mixup=1, cutmix=0), seed=seed)
+        found = data.batches(SAMPLES, SET.encoding, 16, augment=augment, epoch=epoch)
+        return [batch.targets[0].max().item() for batch in found]
+
+    assert len({*shares(0, 0), *shares(1, 0), *shares(0, 1)}) == 15 and shares(0, 1) == shares(0, 1)
+
+
+def test_an_augmentation_by_name_follows_its_seed():
+    augments = [data.augmentation("cifar", SET, seed=seed) for seed in (1, 1, 2)]
+    one, same, other = (next(data.batches(SAMPLES, SET.encoding, 70, augment=augment)).x for augment in augments)
+    assert torch.equal(one, same) and (one != other).flatten(1).any(1).float().mean() > 0.9
 
 
 def test_a_thread_ahead_changes_nothing_and_ends_with_its_reader():

@@ -94,7 +94,10 @@ def test_a_source_that_changes_changes_the_key(tmp_path):
     first = cache.key_of([path], steps=4)
     assert cache.key_of([path], steps=4) == first != cache.key_of([path], steps=5)
     path.write_bytes(b"other")
-    assert cache.key_of([path], steps=4) != first
+    longer = cache.key_of([path], steps=4)
+    path.write_bytes(b"third")
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert len({first, longer, cache.key_of([path], steps=4)}) == 3, "size and time of the last change both count"
 
 
 def make_slowly(folder) -> None:

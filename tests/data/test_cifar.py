@@ -41,6 +41,8 @@ def test_every_form_of_cifar10_gives_the_same_images(ten):
     train = torch.from_numpy(np.concatenate([PARTS[f"data_batch_{number}"] for number in range(1, 6)]))
     assert torch.equal(found.train.values, train) and found.train.labels.tolist() == LABELS.tolist() * 5
     assert torch.equal(found.test.values, torch.from_numpy(PARTS["test_batch"])) and not found.note
+    for part in (found.train, found.test):
+        assert (part.scale, (part.mean, part.std)) == (1 / 255, originals.CONSTANTS["cifar-10"])
 
 
 def test_a_batch_is_normalised_and_shown_at_every_step(ten):
@@ -63,7 +65,8 @@ def test_cifar100_has_the_fine_labels(tmp_path, form):
     found = data.load("cifar-100", tmp_path)
     assert found.train.labels.tolist() == [99, 7, 0] and found.classes == 100
     assert torch.equal(found.test.values, torch.from_numpy(parts["test"]))
-    assert found.train.mean == (0.5071, 0.4867, 0.4408)
+    for part in (found.train, found.test):
+        assert (part.scale, (part.mean, part.std)) == (1 / 255, originals.CONSTANTS["cifar-100"])
 
 
 def damage(ten, change) -> str:

@@ -101,6 +101,12 @@ def test_frames_by_time_have_equal_durations_and_the_last_the_rest():
     np.testing.assert_array_equal(frames, by_definition(rows, [*edges, 500], 34))
 
 
+def test_an_event_on_the_edge_of_two_frames_is_the_later_ones():
+    """From 1,000 µs on four frames of ten, each with its start and without its end."""
+    time = np.arange(1000, 1041)
+    assert Framing(steps=4, by="time").frame_of(time).tolist() == [0] * 10 + [1] * 10 + [2] * 10 + [3] * 11
+
+
 def test_fewer_events_than_frames_lose_none():
     for by in ("count", "time"):
         assert Framing(steps=10, by=by)(columns(events(3)), 34).sum() == 3
@@ -208,6 +214,9 @@ def test_gesture_splits_by_subject(tmp_path):
     np.testing.assert_array_equal(found.train.values[1], Framing(steps=4)(second, 128))
     rest, held = data.hold_out_groups(found.train, (23,))
     assert set(rest.groups.tolist()) == {1} and set(held.groups.tolist()) == {23}
+    for groups, words in (((1, 23), "1, 23 of 1, 23"), ((), " of 1, 23")):
+        with pytest.raises(ValueError, match=f"holding out groups {words} leaves one side empty"):
+            data.hold_out_groups(found.train, groups)
     rest, held = data.hold_out_group_fraction(found.train, 0.1)
     assert len(held) == len(rest) == 2 and not set(rest.groups.tolist()) & set(held.groups.tolist())
     with pytest.raises(ValueError, match="no groups"):

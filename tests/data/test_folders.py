@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import originals
 import pytest
 import torch
 from PIL import Image
@@ -123,6 +124,7 @@ def test_imagenet(tmp_path, layout):
         solution.write_text("\n".join(table))
     found = data.load("imagenet", tmp_path, partial=True, size=32)
     assert "2 of 1,281,167 training" in found.note
+    assert (found.train.mean, found.train.std) == (found.test.mean, found.test.std) == originals.CONSTANTS["imagenet"]
     assert found.test.labels.tolist() == ([0, 1] if layout == "folders" else [1, 0])
     with pytest.raises(ValueError, match="partial=True"):
         data.load("imagenet", tmp_path)
@@ -146,6 +148,8 @@ def test_tiny_imagenet(tiny):
     found = data.load("tiny-imagenet", tiny, partial=True)
     assert found.train.values.shape == (6, 3, 64, 64) and found.train.labels.tolist() == [0] * 3 + [1] * 3
     assert found.test.labels.tolist() == [1] and found.class_names == ("n01", "n02")
+    for part in (found.train, found.test):
+        assert (part.scale, (part.mean, part.std)) == (1 / 255, originals.CONSTANTS["tiny-imagenet"])
     grey = found.test.values[0]
     assert torch.equal(grey[0], grey[1]) and torch.equal(grey[0], grey[2])
     picture = np.array(Image.open(tiny / "tiny-imagenet-200/train/n01/images/n01_0.JPEG"))

@@ -62,7 +62,8 @@ def test_shift_warp_and_delay_move_the_whole_recording(tone):
     ratios = np.array([warped.times / tone.times for warped in rounds(tone, "warp", 0.1)])
     assert np.ptp(ratios, axis=1).max() < 1e-5 and 0.08 < np.log(ratios[:, 0]).std() < 0.105
     delays = np.array([delayed.times - tone.times for delayed in rounds(tone, "delay", 50.0)])
-    assert delays.min() >= 0 and 40 < delays.max() <= 50.001 and np.ptp(delays, axis=1).max() < 1e-3
+    assert np.ptp(delays, axis=1).max() < 1e-3 and delays.min() >= 0 and delays.max() <= 50.001
+    assert delays.min() < 2 and delays.max() > 48 and abs(delays.mean() - 25) < 4, "even between 0 and the strength"
 
 
 def test_stretch_keeps_the_middle_and_jitter_is_each_events_own(tone):
@@ -76,16 +77,19 @@ def test_stretch_keeps_the_middle_and_jitter_is_each_events_own(tone):
 def test_drop_and_silence_remove_and_noise_adds(tone):
     kept = np.array([len(one.times) for one in rounds(tone, "drop", 0.5)]) / len(tone.times)
     assert 0.45 < kept.min() < 0.55 and kept.max() > 0.98 and abs(kept.mean() - 0.75) < 0.03
-    for one in rounds(tone, "silence_channels", 60.0, 50):
-        missing = np.setdiff1d(tone.channels, one.channels)
-        if len(missing):
-            between = (one.channels > missing.min()) & (one.channels < missing.max())
-            assert np.ptp(missing) <= 60 and not between.any()
-    for one in rounds(tone, "silence_time", 60.0, 50):
-        missing = np.setdiff1d(tone.times, one.times)
-        assert len(missing) == 0 or np.ptp(missing) <= 60
+    for name, row in (("silence_channels", 1), ("silence_time", 0)):
+        widths, top = [], tone[row].max()
+        for one in rounds(tone, name, 60.0):
+            missing = np.setdiff1d(tone[row], one[row])
+            if len(missing):
+                assert not ((one[row] > missing.min()) & (one[row] < missing.max())).any()
+                widths.append(np.ptp(missing) if missing.min() < top - 60 else 30)  # the end of others is cut
+        assert max(widths) <= 60 and min(widths) < 6 and max(widths) > 54 and abs(np.mean(widths) - 30) < 5
     louder = augmented(tone, {"noise": 0.1}, np.random.default_rng(0))
     assert len(louder.times) == 2200 and np.array_equal(louder.times[:2000], tone.times)
+    for old, new in zip(tone, louder, strict=True):
+        noise = new[2000:]
+        assert old.min() <= noise.min() < old.min() + 10 and old.max() - 10 < noise.max() <= old.max()
 
 
 def test_a_blend_takes_half_of_each_around_one_mean_time(tone):
@@ -112,6 +116,21 @@ def test_frames_are_binned_exactly_and_outside_events_cut():
     assert frames.transpose(0, 1).is_contiguous(), "networks want time outermost"
     chosen = recordings()[torch.tensor([1, 0])].read()
     assert torch.equal(chosen, frames[[1, 0]])
+
+
+def test_an_event_that_hardly_moves_stays_in_its_channel():
+    moved = recordings({"jitter": 0.05}).read(data.Draws(0, 0, torch.arange(3)))
+    assert torch.equal(moved, recordings().read())
+
+
+def test_what_a_blend_moves_before_the_start_is_not_heard():
+    """The second recording's mean lies 390 ms after the first's: its first events would come before 0."""
+    both = [np.array([0.1, 0.12, 0.14]), np.linspace(0.02, 1.0, 99)], [np.full(3, 1), np.full(99, 2)]
+    mixed = Recordings.of(*both, 700, 250, 4000).augmented({"blend": 1.0}, torch.zeros(2, dtype=torch.long))
+    heard = torch.cat([mixed.read(data.Draws(0, epoch, torch.arange(2)))[:1] for epoch in range(20)])
+    assert heard[:, :, 2].any(), "never blended with the other"
+    last = (120 + 490) // 4
+    assert not heard[:, last + 1 :].any(), "events from before the start sound at the end"
 
 
 def test_every_millisecond_falls_into_its_own_bin():

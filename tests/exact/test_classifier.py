@@ -143,9 +143,50 @@ def test_dropped_spikes_do_not_change_the_mean_drive():
     times, ids = latency(patterns()[0], 2.0)
     kept = [(model._lossy(times, ids)[1] >= 0).float().mean() for _ in range(20)]
     assert torch.stack(kept).mean() / (ids >= 0).float().mean() == pytest.approx(0.5, abs=0.03)
+    silent = EventClassifier(exact.LIF(tau=4.0), (6, 5, 4), 2.0, dropout=0.5, pseudospikes=False)
+    same = [one[:1].expand(4000, -1) for one in (times, ids)]
+    training, whole = (silent.train(on).events(*same)[0].state_at_T for on in (True, False))
+    torch.testing.assert_close(training.mean(0), whole.mean(0), rtol=0, atol=0.01)  # linear where nothing fires
+    assert whole[0, 1].abs().max() > 0.1, "nothing arrives at all"
     images = patterns()[0][None]
     assert not torch.equal(model(images), model(images))
     model.eval()
     assert torch.equal(model(images), model(images))
     with pytest.raises(ValueError, match="dropout"):
         EventClassifier(NEURONS["theta"], (6, 5, 4), 2.0, dropout=1.0)
+
+
+def test_weights_begin_within_gain_over_the_root_of_their_inputs():
+    """A uniform number in ±a has the standard deviation a/√3."""
+    torch.manual_seed(0)
+    model = EventClassifier(NEURONS["qif"], (400, 100, 25), 2.0, gain=0.5, shift=3.0, recurrent_gain=2.0, leaky_tau=1.0)
+    drawn = [(model.weights[0], 0.5, 3.0, 20), (model.recurrent[0], 2.0, 0.0, 10), (model.readout, 1.0, 0.0, 10)]
+    for weights, gain, shift, root in drawn:
+        away = weights.detach() - shift / root
+        assert away.abs().max() <= gain / root * 1.0001 and abs(away.mean()) < 0.1 * gain / root
+        assert away.std() == pytest.approx(gain / root / 3**0.5, rel=0.03)
+
+
+def test_theta_neurons_start_at_half_their_period():
+    """Without input they fire after the other half, 3 of 6, and then once in a period."""
+    model = EventClassifier(NEURONS["theta"], (6, 5, 4), 10.0)
+    events = model.events(*model.coded(torch.zeros(1, 1, 6)))[0]
+    torch.testing.assert_close(events.first(range(5), 2)[0], torch.tensor([[3.0, 9.0]]).expand(5, 2))
+
+
+def test_readouts_are_integrals_and_sums_over_spikes_times_the_gain():
+    torch.manual_seed(0)
+    x, T, tau, options = torch.rand(1, 1, 6), 2.0, 0.7, {"shift": 20.0, "readout_gain": 10.0}
+    leaky = EventClassifier(NEURONS["qif"], (6, 3, 4), T, leaky_tau=tau, **options)
+    spikes = leaky.events(*leaky.coded(x))[-1]
+    seconds = (torch.arange(20_000, dtype=torch.float64) + 0.5) * (T / 20_000)
+    wanted = torch.zeros(4, dtype=torch.float64)
+    for time, neuron in zip(spikes.times[0][~spikes.is_input[0]], spikes.ids[0][~spikes.is_input[0]], strict=True):
+        trace = torch.where(seconds >= time, torch.exp((time - seconds) / tau), 0.0)
+        wanted += 10 * leaky.readout[:, neuron] * (trace * torch.exp(-seconds / T)).mean()
+    torch.testing.assert_close(leaky(x)[0, 0].double(), wanted, rtol=1e-3, atol=1e-4)
+    timed = EventClassifier(NEURONS["qif"], (6, 3, 4), T, knots=3, **options)
+    with torch.no_grad():
+        timed.readout.fill_(0.5)
+    count = timed.events(*timed.coded(x))[-1].counts().sum().item()
+    assert count > 0 and timed(x)[0, 0].tolist() == pytest.approx([10 * 0.5 * count] * 4)

@@ -77,3 +77,25 @@ def test_pseudospikes_of_empty_batches_and_trials(kind):
     silent = exact.simulate(case.neuron, case.w_in, case.w_net, torch.zeros(0).double(), [], 1.0, pseudospikes=True)
     times = silent.first(range(6), 3)
     assert bool(times.isfinite().all()) and bool((times.diff() > 0).all()) and bool((times[:, 0] >= 1.0).all())
+
+
+def test_a_weight_of_zero_is_a_connection_between_neighbours_alone():
+    """Of the weights that are 0; one that skips a layer counts, and has a gradient, where it is not."""
+
+    def late(w_net):
+        silent = exact.simulate(
+            NEURONS["qif"], torch.zeros(3, 1).double(), w_net, torch.zeros(0).double(), [], 1.0,
+            x0=torch.full((2, 3), 0.3).double(), pseudospikes=True, layers=[1, 1, 1],
+        )  # fmt: skip
+        return silent.first([2], 1).sum()
+
+    for first, skipping in ((0.0, 0.0), (0.0, 0.4), (0.5, 0.0)):
+        w_net = torch.tensor([[0.0, 0, 0], [first, 0, 0], [skipping, 0.7, 0]]).double().requires_grad_()
+        (gradient,) = torch.autograd.grad(late(w_net), w_net)
+        seen = gradient != 0
+        assert seen.tolist() == [[False] * 3, [True, False, False], [skipping != 0, True, False]]
+        for place in seen.nonzero().tolist():
+            step = torch.zeros(3, 3).double()
+            step[tuple(place)] = 1e-4
+            slope = (late(w_net.detach() + step) - late(w_net.detach() - step)) / 2e-4
+            assert slope.item() == pytest.approx(gradient[tuple(place)].item(), rel=1e-5)

@@ -45,6 +45,7 @@ BAD = {
     "ids float": ({"ids": torch.tensor([0.0, 1.0])}, "ids must be integers"),
     "ids shape": ({"ids": torch.tensor([0, 1, 1])}, "one shape"),
     "padding": ({"times": torch.tensor([0.1, INF])}, "padding"),
+    "padding that has a time": ({"ids": torch.tensor([0, -1])}, "padding needs both"),
     "T zero": ({"T": 0.0}, "T must be finite and above 0"),
     "T infinite": ({"T": INF}, "T must be finite"),
     "T text": ({"T": "long"}, "T must be one number"),
@@ -63,6 +64,10 @@ BAD = {
     "times None": ({"times": None}, "times must be a tensor; got NoneType"),
     "ids None": ({"ids": None}, "ids must be integers; got NoneType"),
     "max_events True": ({"max_events": True}, "max_events"),
+    "layers within": (
+        {"pseudospikes": True, "layers": [2, 1], "w_net": torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 0]])},
+        r"layers \[2, 1\] leave connections within a layer",
+    ),
     "layers cross": ({"pseudospikes": True, "layers": [2, 1], "w_net": torch.ones(3, 3)}, "recurrent rule"),
 }
 

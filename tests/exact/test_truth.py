@@ -55,6 +55,15 @@ def test_one_theta_neuron():
         torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
 
 
+def test_a_theta_neuron_that_begins_at_its_period_fires_at_once():
+    neuron = NEURONS["theta"]
+    for first in (0.0, neuron.period):
+        times = single(neuron, 0.0, T=2.5 * neuron.period, x0=tensor([[neuron.period - first]])).first([0], 2)
+        assert times.tolist()[0] == pytest.approx([first, first + neuron.period], rel=1e-12)
+    with pytest.raises(ValueError, match=r"x0 holds phases and must lie in \[0"):
+        single(neuron, 0.0, x0=tensor([[neuron.period * (1 + 1e-12)]]))
+
+
 def test_one_oscillating_lif_neuron_fires_with_the_kick_that_lifts_it_over():
     neuron, w = exact.OscLIF(tau=1.0, i0=1.4, threshold=1.0), tensor(5.0).requires_grad_()
     times = tensor([0.25]).requires_grad_()
@@ -239,6 +248,8 @@ def test_flat_spikes_are_reported():
     assert single(exact.QIF(), 9.0).smallest_slope.item() == math.inf
     with pytest.warns(RuntimeWarning, match="gradient explodes"):
         single(exact.LIF(), 4.0 + 1e-14)
+    steep = single(exact.LIF(), 4.0 + 1e-9).smallest_slope.item()  # τ V'/θ = w x (2 x - 1), no warning
+    assert steep == pytest.approx(math.sqrt(1e-9), rel=1e-2)
 
 
 @pytest.mark.parametrize("engine", ["cpu", "eager"])
