@@ -130,7 +130,7 @@ def test_backends_that_cannot_run_say_why(monkeypatch):
     monkeypatch.setattr(gpu.fused, "interpreting", lambda: False)
     with backend("triton"), pytest.raises(RuntimeError, match="not on a GPU"):
         case.run()
-    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(gpu.fused, "installed", lambda: False)
     with backend("triton"), pytest.raises(RuntimeError, match="triton is not installed"):
         case.run()
     with pytest.raises(ValueError, match="4096 coupled neurons"):

@@ -14,7 +14,7 @@ from tests.planting import planted
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 FUSED = [name for name in subjects.MAKERS if subjects.subject(name).fused]
-STEPS = 21  # two chunks of 16 or three of 8, the last one partial
+STEPS = 21  # three chunks of 8 or six of 4, the last one partial
 
 
 def compare(neuron, x, uniform=None, state=None) -> dict[str, torch.Tensor]:
@@ -148,8 +148,8 @@ def test_scratch_is_what_the_backward_pass_borrows(monkeypatch):
         monkeypatch.undo()
         assert max(borrowed) == gpu.scratch_bytes(neuron.program(), steps, 10)
     assert gpu.scratch_bytes(rb.LIF().program(), 16, 10) == 0
-    assert gpu.scratch_bytes(rb.LIF().program(), 33, 10) == 2 * 10 * 4
-    assert gpu.scratch_bytes(rb.ILIF().program(), 33, 10) == 4 * 4 * 10 * 4
+    assert gpu.scratch_bytes(rb.LIF().program(), 33, 10) == 4 * 10 * 4
+    assert gpu.scratch_bytes(rb.ILIF().program(), 33, 10) == 8 * 4 * 10 * 4
 
 
 def test_what_cannot_run_says_why():
@@ -239,7 +239,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("name", "right", "wrong"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED])
 def test_wrong_kernels_are_caught(fresh, monkeypatch, name, right, wrong):
-    neuron, x = subjects.subject(name).dyadic(40).to(DEVICE), quarters((40, 70)).to(DEVICE)
+    neuron, x = subjects.subject(name).dyadic(42).to(DEVICE), quarters((42, 70)).to(DEVICE)
     state = start(neuron, x) | ({"t": torch.tensor(3)} if neuron.random else {})
     with planted(monkeypatch, right, wrong, gpu_source), pytest.raises(CheckFailed):
         compare(neuron, x, state=state)
@@ -257,3 +257,18 @@ def test_a_damaged_file_is_written_again(fresh, tmp_path):
     neuron.program().prepared.clear()
     compare(neuron, quarters((4, 5)))
     assert all("def step" in path.read_text() for path in files)
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="CUDA graphs need a GPU")
+def test_a_cuda_graph_replays_a_step_and_refuses_what_it_would_repeat():
+    model = torch.nn.Sequential(torch.nn.Linear(7, 9), rb.CLIF(), torch.nn.Linear(9, 9), rb.ProbLIF(seed=3)).cuda()
+    x, new = normal((5, 2, 7)).cuda(), normal((5, 2, 7)).cuda()
+    wanted = torch.autograd.grad(model(new).sum(), list(model.parameters()))
+    graphed = torch.cuda.make_graphed_callables(model, (x.clone(),))
+    found = torch.autograd.grad(graphed(new).sum(), list(model.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    with pytest.raises(RuntimeError, match="repeats its random numbers; give it seed="):
+        torch.cuda.make_graphed_callables(rb.ProbLIF().cuda(), (x,))
+    state = rb.ProbLIF(seed=3).scan(x)[1]
+    with pytest.raises(RuntimeError, match="repeats the step count"), torch.cuda.graph(torch.cuda.CUDAGraph()):
+        rb.ProbLIF(seed=3).scan(x, state)

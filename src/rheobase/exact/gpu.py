@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
-import importlib.util
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +23,7 @@ ALIGNED = 16
 
 def obstacle(device: torch.device) -> str | None:
     """Why the Triton kernels cannot run on tensors of this device, or None."""
-    if importlib.util.find_spec("triton") is None:
+    if not fused.installed():
         return "triton is not installed (pip install triton)"
     if device.type == "cuda" or (device.type == "cpu" and fused.interpreting()):
         return None
@@ -127,9 +125,8 @@ class Run:
         B = self.times.shape[0]
         if B == 0:
             return
-        device = self.par.device
         given = {"par": self.par, "w_in": self.w_in, **given, **functions(self.part, backward)}
-        with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
+        with fused.on_device(self.par):
             kernel[(B, self.programs)](
                 **given, K=self.times.shape[1], N=self.problem.w_in.shape[0], room=self.room, BLOCK=self.lanes,
                 INTERVAL=INTERVAL, num_warps=warps(self.lanes), **fused.OPTIONS,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rheobase.fuse import build, gpu_source
 from rheobase.fuse.gpu_source import Kind, Variant
-from rheobase.fuse.launch import DTYPES, Call, remember, tensors_of
+from rheobase.fuse.launch import DTYPES, Call, remember, signed, tensors_of
 from rheobase.fuse.program import Program
 from rheobase.fuse.step import Coefficient, coefficient_shape
 from rheobase.fuse.tprint import NOT_INTERPRETED
@@ -38,11 +38,17 @@ def interpreting() -> bool:
     return not isinstance(triton.jit(interpreting.__wrapped__), triton.JITFunction)
 
 
+@functools.cache
+def installed() -> bool:
+    """Whether Triton is at hand."""
+    return importlib.util.find_spec("triton") is not None
+
+
 def obstacle(program: Program, x: Tensor) -> str | None:
     """Why the GPU kernels cannot run this call, or None."""
     if x.dtype == torch.float64:
         return "GPU kernels compute in float32; there is none for float64"
-    if importlib.util.find_spec("triton") is None:
+    if not installed():
         return "triton is not installed (pip install triton)"
     if x.device.type == "cuda":
         return None
@@ -50,6 +56,13 @@ def obstacle(program: Program, x: Tensor) -> str | None:
         return f"x is on {x.device}, not on a GPU, and Triton's interpreter (TRITON_INTERPRET=1) is off"
     refused = NOT_INTERPRETED & {node.op for graph in (program.forward, program.backward) for node in graph.nodes}
     return f"Triton's interpreter has no {', '.join(sorted(refused))}" if refused else None
+
+
+def on_device(x: Tensor) -> contextlib.AbstractContextManager:
+    """Makes the GPU of x the current one, where it is not: Triton launches there."""
+    if not x.is_cuda or x.device.index == torch.cuda.current_device():
+        return contextlib.nullcontext()
+    return torch.cuda.device(x.device)
 
 
 def load(source: str, name: str) -> ModuleType:
@@ -92,13 +105,13 @@ class Shape(NamedTuple):
 
 
 def chunk_length(program: Program, steps: int) -> int:
-    """Steps per chunk of the backward pass: the smallest length that holds all of them, at most 16.
+    """Steps per chunk of the backward pass: the smallest length that holds all, else 8, or 4 with several states.
 
-    At most 8 with several states: more take registers (CLIF in chunks of 16 is half as slow again on an H100), and
-    Triton's compiler 4 to 6 s instead of 1 to 2.
+    One chunk reads x once; of many, short ones take fewer registers, so that more programs run beside each other
+    (`python -m benchmarks.gpu --groups cuts`). Triton's compiler takes 1 to 2 s for each length here.
     """
-    lengths = [n for n in CHUNKS if n < 16 or len(program.step.states) < 2]
-    return next((length for length in lengths if steps <= length), lengths[-1])
+    lengths = CHUNKS if len(program.step.states) < 2 else CHUNKS[:2]
+    return next((length for length in lengths if steps <= length), lengths[-2])
 
 
 def shape(program: Program, dtype: str, neurons: int, steps: int, backward: bool, summed: bool = False) -> Shape:
@@ -118,6 +131,11 @@ def shape(program: Program, dtype: str, neurons: int, steps: int, backward: bool
         each = each if neurons >= each << 15 else 1
         return Shape(4 * WARP * each, 4, chunk)
     return Shape(WARP, 1, chunk)
+
+
+def _chunked(cut: Shape, steps: int) -> dict[str, Any]:
+    """The backward kernel's constants that follow from its chunks."""
+    return {"CHUNK": cut.chunk, "ONCE": "evict_first" if steps > cut.chunk else ""}
 
 
 def marks(program: Program, steps: int) -> int:
@@ -142,7 +160,12 @@ class GpuCall(Call):
         """Arguments by name and kinds of the coefficients."""
         names = self.program.step.coefficients
         if not tensors_of(values):
-            return {f"c_{name}": float(v) for name, v in zip(names, values, strict=True)}, [NUMBER] * len(names), []
+            key = ("numbers", *signed(values))
+            found = self.program.prepared.get(key)
+            if found is None:
+                numbers = {f"c_{name}": float(v) for name, v in zip(names, values, strict=True)}
+                found = remember(self.program.prepared, key, (numbers, [NUMBER] * len(names), []))
+            return found
         pairs = [self._coefficient(*pair) for pair in zip(names, values, strict=True)]
         return {k: v for arguments, _ in pairs for k, v in arguments.items()}, [kind for _, kind in pairs], []
 
@@ -193,7 +216,7 @@ class GpuCall(Call):
             constants = {"steps": self.x.shape[0], "total": self.neurons, "length": layout.length, "BLOCK": cut.block}
             constants |= {"x_step": layout.x_step, "x_row": layout.x_row, "FLAT": layout.rows == 1}
             constants |= {"WIDE": self.neurons >= 1 << 31, "WHOLE": not self.lead and self.x.shape[0] % group == 0}
-            constants |= {"CHUNK": cut.chunk} if backward else {}
+            constants |= _chunked(cut, self.x.shape[0] + self.lead) if backward else {}
             constants |= {"swap_p": self.plan.swap[0], "swap_c": self.plan.swap[1]} if drawn else {}
             function = kernel(self.program, variant, backward)[(-(-self.neurons // cut.block),)]
             found = function, constants | {"num_warps": cut.warps, **OPTIONS}
@@ -203,7 +226,7 @@ class GpuCall(Call):
     def launch(self, backward: bool, kinds: list[Kind], arguments: dict[str, Any]) -> None:
         """Run a kernel on the device of x."""
         function, constants = self.prepare(backward, tuple(kinds))
-        with torch.cuda.device(self.x.device) if self.x.is_cuda else contextlib.nullcontext():
+        with on_device(self.x):
             function(**self.shared(), **arguments, **constants)
 
     def launch_forward(
@@ -250,7 +273,7 @@ def compile_ahead(program: Program, variant: Variant, capability: int, backward:
     cut = shape(program, variant.dtype, 1 << 22, steps, backward, any(kind.wanted for kind in variant.kinds))
     types = (gpu_source.backward_arguments if backward else gpu_source.forward_arguments)(program, variant)
     constants = {"BLOCK": cut.block, "FLAT": True, "WIDE": False, "WHOLE": True}
-    constants |= {"CHUNK": cut.chunk} if backward else {}
+    constants |= _chunked(cut, steps) if backward else {}
     aligned = {(place,): [["tt.divisibility", 16]] for place, name in enumerate(types) if _aligned(name, types[name])}
     source = ASTSource(kernel(program, variant, backward), types, constants, aligned)
     options = {"num_warps": cut.warps, **OPTIONS}

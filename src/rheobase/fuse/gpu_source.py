@@ -3,7 +3,9 @@
 One program of the grid takes BLOCK neurons through all steps, their states in registers. The forward kernel reads the
 inputs of four steps at once, so that loads overlap. The backward kernel keeps nothing but x and the initial states: it
 first writes the states before every CHUNK steps but the first to scratch, then walks the chunks backwards; of each it
-recomputes the states into registers (the loop over its steps is unrolled) and runs the vector-Jacobian product.
+recomputes the states into registers (the loop over its steps is unrolled) and runs the vector-Jacobian product. Where
+there are several chunks, what is read or written for the last time (ONCE) leaves the cache before the x of the first
+pass, which is read again.
 
 WHOLE says that the steps fill the groups (the chunks, in the backward pass), so that none lies outside of the call.
 Random numbers come four steps at a time, so drawn steps are counted from the last multiple of four of the clock, `lead`
@@ -112,10 +114,12 @@ class _Code:
         step = f"t = {offset}{' - lead' if self.drawn else ''}"
         return [step, f"live = inside if WHOLE else lane < tl.where({within}, left, 0)"]
 
-    def read(self, name: str, first: str, count: str) -> list[str]:
+    def read(self, name: str, first: str, count: str, policy: str = "") -> list[str]:
         """The inputs, or the cotangents, of `count` steps, read together so that none waits for a step's arithmetic."""
         place = {"currents": "x_in + t.to(tl.int64) * x_step + place", "cots": "cot_in + t.to(tl.int64) * total + m"}
-        loop = [*self.time(f"{first} + j"), f"{name} = {name} + (tl.load({place[name]}, mask=live, other=0.0),)"]
+        policy = f", eviction_policy={policy}" if policy else ""
+        load = f"tl.load({place[name]}, mask=live, other=0.0{policy})"
+        loop = [*self.time(f"{first} + j"), f"{name} = {name} + ({load},)"]
         return [f"{name} = ()", f"for j in tl.static_range({count}):", *_indent(loop)]
 
     def draw(self, group: str) -> list[str]:
@@ -188,7 +192,7 @@ def backward_arguments(program: Program, variant: Variant) -> dict[str, str]:
     outputs = {"cot_in": store, "to_x_out": store, "marks": "*fp32", "partial": "*fp64"}
     sums = {f"sums_{name}": "*fp32" for name, kind in wanted(program, variant) if kind.spread}
     states = {f"{side}_{name}": "*fp32" for name in code.states for side in ("first", "cot", "grad")}
-    constants = dict.fromkeys(("BLOCK", "FLAT", "WIDE", "WHOLE", "CHUNK"), "constexpr")
+    constants = dict.fromkeys(("BLOCK", "FLAT", "WIDE", "WHOLE", "CHUNK", "ONCE"), "constexpr")
     return code.arguments() | outputs | sums | states | constants
 
 
@@ -219,7 +223,8 @@ def _mark(code: _Code) -> list[str]:
     if not code.states:
         return []
     lines = [code.load(f"first_{name}", f"state_{name}") for name in code.states]
-    groups = [*code.read("currents", "c * CHUNK + g * GROUP", "GROUP"), *code.draw("c * (CHUNK // GROUP) + g")]
+    groups = code.read("currents", "c * CHUNK + g * GROUP", "GROUP", '"evict_last"')
+    groups += code.draw("c * (CHUNK // GROUP) + g")
     step = [*code.time("c * CHUNK + g * GROUP + j"), *code.at_step("j"), *code.advance("currents[j]", code.drawn)]
     groups += ["for j in tl.static_range(GROUP):", *_indent(step)]
     chunk = ["for g in range(CHUNK // GROUP):", *_indent(groups), "mark = c"]
@@ -247,7 +252,7 @@ def _recompute(code: _Code) -> list[str]:
         *code.advance("currents[g * GROUP + j]", code.drawn),
     ]
     names = [*(f"kept_{name}" for name in code.states), *(["uniforms"] if code.random else [])]
-    lines += [line for name in ("currents", "cots") for line in code.read(name, "c * CHUNK", "CHUNK")]
+    lines += [line for name in ("currents", "cots") for line in code.read(name, "c * CHUNK", "CHUNK", "ONCE")]
     lines += [f"{name} = ()" for name in names]
     groups = [*code.draw("c * (CHUNK // GROUP) + g"), "for j in tl.static_range(GROUP):", *_indent(step)]
     return [*lines, "for g in tl.static_range(CHUNK // GROUP):", *_indent(groups)]
@@ -265,7 +270,7 @@ def _pull_chunk(code: _Code, asked: Sequence[tuple[str, Kind]], inputs: list[str
         *code.time("c * CHUNK + CHUNK - 1 - back"),
         *timed,
         f"{', '.join(results)} = pull({values})",
-        "tl.store(to_x_out + t.to(tl.int64) * total + m, to_x, mask=live)",
+        "tl.store(to_x_out + t.to(tl.int64) * total + m, to_x, mask=live, eviction_policy=ONCE)",
         *(f"now_{name} = next_{name} if WHOLE else tl.where(live, next_{name}, now_{name})" for name in code.states),
         *(line for k, (name, kind) in enumerate(asked) for line in _collect(k, name, kind)),
     ]

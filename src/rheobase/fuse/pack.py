@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import importlib.util
 import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -15,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rheobase.fuse import build, pool
+from rheobase.fuse import build, gpu, pool
 from rheobase.fuse.operator import intercepted
 from rheobase.fuse.program import Program
 from rheobase.fuse.recurrent import binary
@@ -132,7 +131,7 @@ def pack(tensor: Tensor) -> Tensor | Packed:
     # the same strides where the tensor is dense, else contiguous ones
     stride = torch.empty_like(tensor, device="meta").stride()
     flat = tensor.detach() if stride == tensor.stride() else torch.empty_like(tensor).copy_(tensor)
-    if tensor.is_cuda and importlib.util.find_spec("triton"):
+    if tensor.is_cuda and gpu.installed():
         bits = _pack_gpu(flat)
     else:
         bits = _pack_cpu(flat) if tensor.device.type == "cpu" and build.compiler() else _pack_torch(flat)
@@ -170,7 +169,7 @@ def unpack(saved: Tensor | Packed) -> Tensor:
         _call("unpack", out, saved.bits.data_ptr(), out.data_ptr())
         return out
     out = torch.empty_strided(saved.shape, saved.stride, dtype=saved.dtype, device=saved.bits.device)
-    if out.is_cuda and importlib.util.find_spec("triton"):
+    if out.is_cuda and gpu.installed():
         from rheobase.fuse import pack_gpu
 
         pack_gpu.unpack(saved.bits, out)

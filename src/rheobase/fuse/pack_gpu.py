@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from rheobase.fuse.gpu import on_device
 
 BLOCK = 1024  # elements of one program
 
@@ -35,7 +35,7 @@ def pack(flat: Tensor) -> Tensor:
     """The bits of a tensor of 0 and 1 that is dense in memory: uint8 [elements / 8]."""
     count = flat.numel()
     bits = torch.empty(-(-count // 8), dtype=torch.uint8, device=flat.device)
-    with _on(flat):
+    with on_device(flat):
         _pack[(-(-count // BLOCK),)](flat, bits, count, BLOCK // 8)
     return bits
 
@@ -43,9 +43,5 @@ def pack(flat: Tensor) -> Tensor:
 def unpack(bits: Tensor, target: Tensor) -> None:
     """Write to a tensor that is dense in memory what `pack` was given."""
     count = target.numel()
-    with _on(target):
+    with on_device(target):
         _unpack[(-(-count // BLOCK),)](bits, target, count, BLOCK)
-
-
-def _on(tensor: Tensor) -> contextlib.AbstractContextManager:
-    return torch.cuda.device(tensor.device) if tensor.is_cuda else contextlib.nullcontext()

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from rheobase.fuse.gpu import on_device
 
 ELEMENTS = 4096  # of one program
 
@@ -32,6 +32,6 @@ def split(weight: Tensor, width: int) -> Tensor:
     count, rows = 1 if weight.dtype == torch.bfloat16 else 3, max(ELEMENTS // width, 1)
     rows = min(rows, width)
     parts = torch.empty((count, width, width), dtype=torch.bfloat16, device=weight.device)
-    with torch.cuda.device(weight.device) if weight.is_cuda else contextlib.nullcontext():
+    with on_device(weight):
         _split[(width // rows,)](weight, parts, len(weight), *weight.stride(), width, rows, count)
     return parts

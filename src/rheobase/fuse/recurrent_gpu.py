@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -107,7 +106,7 @@ class GpuLoop:
             found["uniform_in"] = self.call.uniform
         variant = Variant(DTYPES[self.x.dtype], tuple(kinds), drawn, gpu.interpreting())
         function = kernel(self.program, variant, backward)
-        with torch.cuda.device(weight.device) if weight.is_cuda else contextlib.nullcontext():
+        with gpu.on_device(weight):
             function[(self.programs,)](
                 **found, **more, **cut(self.n, len(weight) > 1, self.late is not None), **options(self.n)
             )

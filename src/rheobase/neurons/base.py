@@ -49,6 +49,11 @@ class _Definition(type):
         return neuron
 
 
+def captured(x: Tensor) -> bool:
+    """Whether work on x is being recorded for a CUDA graph, which repeats what the host has drawn or counted."""
+    return x.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
 class Neuron(nn.Module, metaclass=_Definition):
     """A spiking neuron, defined by one step in ordinary PyTorch.
 
@@ -290,6 +295,8 @@ class Neuron(nn.Module, metaclass=_Definition):
                 raise ValueError(f"{kind}: uniform must have x's shape {tuple(x.shape)}; got {tuple(uniform.shape)}.")
             if uniform.device != x.device:
                 raise ValueError(f"{kind}: uniform must be on x's device {x.device}; got {uniform.device}.")
+        elif self.random and getattr(self, "seed", None) is None and captured(x):
+            raise RuntimeError(f"{kind}: a CUDA graph repeats its random numbers; give it seed=, or hand in uniform.")
 
     def _clocked(self) -> tuple[str, ...]:
         """The extra entries of the state: the step count `t`, and the random `key`."""
@@ -300,6 +307,10 @@ class Neuron(nn.Module, metaclass=_Definition):
         if state is None or self._is_fresh(state):
             return [None] * len(self.states), (0, self._seed() if self.random else 0)
         values = self._given(x, state)
+        if self._clocked() and captured(x):
+            raise RuntimeError(
+                f"{type(self).__name__}: a CUDA graph repeats the step count of its capture; call it without a state."
+            )
         clock = [int(state[name]) for name in self._clocked()]
         return [*values], (*clock, 0, 0)[:2]  # type: ignore[return-value]
 
