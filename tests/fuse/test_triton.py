@@ -141,13 +141,13 @@ def test_scratch_is_what_the_backward_pass_borrows(monkeypatch):
         borrowed.append(size * 4 if isinstance(size, int) else 0)
         return empty(size, **options)
 
-    for neuron, steps in ((rb.LIF(), 16), (rb.LIF(), 33), (rb.ILIF(), 33)):
+    for neuron, steps in ((rb.LIF(), 8), (rb.LIF(), 33), (rb.ILIF(), 33)):
         borrowed.clear()
         monkeypatch.setattr(gpu.torch, "empty", counted)
         outcome(neuron, normal((steps, 10)).to(DEVICE), "triton")
         monkeypatch.undo()
         assert max(borrowed) == gpu.scratch_bytes(neuron.program(), steps, 10)
-    assert gpu.scratch_bytes(rb.LIF().program(), 16, 10) == 0
+    assert gpu.scratch_bytes(rb.LIF().program(), 8, 10) == 0
     assert gpu.scratch_bytes(rb.LIF().program(), 33, 10) == 4 * 10 * 4
     assert gpu.scratch_bytes(rb.ILIF().program(), 33, 10) == 8 * 4 * 10 * 4
 

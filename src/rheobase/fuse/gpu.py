@@ -22,7 +22,7 @@ from rheobase.fuse.program import Program
 from rheobase.fuse.step import Coefficient, coefficient_shape
 from rheobase.fuse.tprint import NOT_INTERPRETED
 
-CHUNKS = (4, 8, 16)
+CHUNKS = (4, 8)
 WARP = 32
 OPTIONS = {"enable_fp_fusion": False}
 NUMBER = Kind()
@@ -105,13 +105,12 @@ class Shape(NamedTuple):
 
 
 def chunk_length(program: Program, steps: int) -> int:
-    """Steps per chunk of the backward pass: the smallest length that holds all, else 8, or 4 with several states.
+    """Steps per chunk of the backward pass: at most 8, with several states 4.
 
-    One chunk reads x once; of many, short ones take fewer registers, so that more programs run beside each other
-    (`python -m benchmarks.gpu --groups cuts`). Triton's compiler takes 1 to 2 s for each length here.
+    Longer ones read less of x twice, but take registers, so that fewer programs run beside each other: on an H100
+    CLIF at T=8 is 6 % faster in two chunks than in one (`python -m benchmarks.gpu --groups cuts`).
     """
-    lengths = CHUNKS if len(program.step.states) < 2 else CHUNKS[:2]
-    return next((length for length in lengths if steps <= length), lengths[-2])
+    return CHUNKS[0] if steps <= CHUNKS[0] or len(program.step.states) > 1 else CHUNKS[1]
 
 
 def shape(program: Program, dtype: str, neurons: int, steps: int, backward: bool, summed: bool = False) -> Shape:
@@ -119,17 +118,17 @@ def shape(program: Program, dtype: str, neurons: int, steps: int, backward: bool
 
     Forward a thread reads 16 bytes at once. Backward it takes fewer neurons: it holds the states and x of a chunk, and
     what a step holds besides grows with the states, and where gradients of coefficients are `summed`. No neuron of the
-    package spills (`ptxas -v`, sm_90). With few neurons a thread takes one, so that every multiprocessor has work.
-    `python -m benchmarks.gpu --groups cuts` times other cuts.
+    package spills more than one register (`ptxas -v`, sm_90). With few neurons a thread takes one, so that every
+    multiprocessor has work. `python -m benchmarks.gpu --groups cuts` times other cuts.
     """
-    chunk, each = chunk_length(program, steps), 4 if dtype == "float32" else 8
+    chunk, each, warps = chunk_length(program, steps), 4 if dtype == "float32" else 8, 4
     if backward:
         states = max(len(program.step.states), 1)
-        room = 32 // chunk if states == 1 else 128 // (chunk * (states * (states + 1) + 2 * summed))
-        each = max(1, min(each, 1 << max(room.bit_length() - 1, 0)))
+        room = 32 // (chunk * states * (1 + summed))
+        each, warps = max(1, min(each, 1 << max(room.bit_length() - 1, 0))), 2
     if neurons >= 1 << 15:
         each = each if neurons >= each << 15 else 1
-        return Shape(4 * WARP * each, 4, chunk)
+        return Shape(warps * WARP * each, warps, chunk)
     return Shape(WARP, 1, chunk)
 
 
