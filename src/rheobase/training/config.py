@@ -43,6 +43,8 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
         self._require("batch", self.batch >= self.accumulate, f"at least accumulate={self.accumulate}")
         both = (self.exchange is None) == (self.exchange_after is None)
         self._require("exchange", both, "given together with exchange_after, or neither")
+        needed = self.exchange_after is None or self.exchange_after < self.epochs
+        self._require("exchange_after", needed, f"below epochs={self.epochs}, so that the exchange takes place")
         alone = not self.validation_by_group and self.validation_fraction == DataSettings.validation_fraction
         what = "alone, without validation_by_group and validation_fraction"
         self._require("validation_speaker", self.validation_speaker is None or alone, what)

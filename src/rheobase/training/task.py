@@ -127,6 +127,11 @@ def _device(asked: str) -> torch.device:
     return torch.device(("cuda" if there else "cpu") if asked == "auto" else asked)
 
 
+def exchanged(config: Config, epoch: int) -> bool:
+    """Whether the weights of this epoch, counted from 1, are those of the config's other neuron."""
+    return config.exchange_after is not None and epoch > config.exchange_after
+
+
 def exchange(task: Task) -> None:
     """Put the config's other neuron into every place of the first one; weights stay.
 
@@ -207,10 +212,12 @@ def restore_task(
         if change(told).neuron == told.neuron:
             expect_file(told.neuron, found, source)
         warn_of_changes(told.neuron, found, source)
-    trained, weights = read_weights(path)
+    trained, weights, epoch = read_weights(path)
     config = _config(trained, path)
     if told is not None and told != config:
         raise ValueError(f"{source} tells of another run than its weights, {path}: {differences(told, config)}.")
+    if not exchanged(config, epoch):  # `patience` may end a run before
+        config = config.but(exchange=None, exchange_after=None)
     task = prepare(change(config), data_set=data_set)
     if task.config.exchange is not None:
         exchange(task)
@@ -253,8 +260,8 @@ def differences(told: Config, trained: Config) -> str:
     return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
-def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config, as a record has it, and the weights in a file that a run left behind.
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], int]:
+    """The config, as a record has it, the weights in a file that a run left behind, and the epoch they are of.
 
     Errors: FileNotFoundError; ValueError, naming the file, where it is damaged or was not written by a run.
     """
@@ -270,4 +277,4 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(f"{path} has no config in its metadata: it was not written by rheobase train.")
     if metadata.get("sha256", found := saved.checksum(weights)) != found:  # older ones have none
         raise ValueError(f"{path} is corrupt: its weights do not have the checksum in its metadata.")
-    return json.loads(metadata["config"]), weights
+    return json.loads(metadata["config"]), weights, int(metadata["epoch"])
