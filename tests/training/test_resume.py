@@ -159,12 +159,16 @@ def test_a_run_that_patience_ends_before_the_exchange_keeps_its_neuron(tmp_path)
 
 
 def test_weights_from_before_the_exchange_are_not_kept_for_the_network_after_it(tmp_path, monkeypatch):
-    close = loop.Run._keep_the_best
+    keep = loop.Run._keep_the_best
+    scored = {}
 
-    def never_after_the_exchange(run, loss, accuracy):
-        return close(run, math.nan if run.exchanged else loss, accuracy)
+    def after_the_exchange(run, loss, accuracy):
+        return keep(run, scored["after"] if run.exchanged else 0.0, accuracy)
 
-    monkeypatch.setattr(loop.Run, "_keep_the_best", never_after_the_exchange)
+    monkeypatch.setattr(loop.Run, "_keep_the_best", after_the_exchange)
+    scored["after"] = 1.0
+    assert train(EXCHANGING, tmp_path / "worse")["best_epoch"] == 2
+    scored["after"] = math.nan
     with pytest.raises(Diverged, match="No epoch had a finite validation loss"):
         train(EXCHANGING, tmp_path / "run")
 
