@@ -262,7 +262,7 @@ def test_slightly_wrong_gradients_are_caught_in_every_type(fresh, monkeypatch, d
     """Spikes and states are right: the sigmoid is the surrogate's alone."""
     monkeypatch.setitem(cprint.EXPRESSIONS, "sigmoid", f"rb_sigmoid({{0}}) * (F){1 + off}")
     make = functools.partial(rb.LIF, surrogate=rb.surrogate.Sigmoid())
-    catches(functools.partial(agreement.dyadic, dtype=dtype), make, "gradient")
+    catches(functools.partial(agreement.dyadic, dtype=dtype), make, "gradient to x")
 
 
 SOURCES = [
