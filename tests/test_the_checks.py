@@ -150,6 +150,35 @@ class WritingLIF(rb.LIF):
         return spikes, (last if state is None else state)
 
 
+class OverwritingLIF(rb.LIF):
+    """Leaves its input changed."""
+
+    fused = False
+
+    def scan(self, x, state=None, *, uniform=None):
+        found = super().scan(x.clone(), state)
+        x.add_(1.0)
+        return found
+
+
+class BesideLIF(rb.LIF):
+    """Never at its threshold: inputs on a coarse grid, and an offset of half a step of a finer one."""
+
+    def dynamics(self, x, v, *, decay, threshold, gain=None, v_reset=None):
+        u = x + 2**-9
+        s = self.fire(u, threshold)
+        return s, self.after_spike(u, s, threshold, v_reset)
+
+
+class CrowdedLIF(rb.LIF):
+    """Always so near its threshold that any flip is excused, one by one."""
+
+    def dynamics(self, x, v, *, decay, threshold, gain=None, v_reset=None):
+        u = threshold + 1e-6 * torch.tanh(x)
+        s = self.fire(u, threshold)
+        return s, self.after_spike(u, s, threshold, v_reset)
+
+
 class DivergingLIF(rb.LIF):
     """Grows without bound below a potential of about −4."""
 
@@ -169,6 +198,19 @@ class DivergingLIF(rb.LIF):
 )  # fmt: skip
 def test_broken_promises_are_caught(check, make):
     catches(check, make)
+
+
+@pytest.mark.parametrize(
+    ("check", "make", "words"),
+    [
+        (contract.nan, NeighbourLIF, "in one neuron changes another"),
+        (contract.unaliased, OverwritingLIF, "an input was written to"),
+        (agreement.dyadic, BesideLIF, "no potential meets the threshold exactly"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_only_one_line_of_a_check_can_see_is_caught_by_it(check, make, words):
+    catches(check, make, words)
 
 
 def test_a_neuron_that_diverges_is_told_so_and_nothing_else():
@@ -202,6 +244,7 @@ EXPRESSIONS = [
     ("sigmoid", "rb_sigmoid({0}) * (F)1.0001", rb.CLIF, agreement.dyadic),
     ("sub", "{1} - {0}", rb.CLIF, agreement.dyadic),
     ("exp", "rb_exp({0}) * (F)1.0001", rb.ProbLIF, agreement.random_inputs),
+    ("tanh", "-rb_tanh({0})", CrowdedLIF, agreement.random_inputs),
 ]
 
 
@@ -209,6 +252,17 @@ EXPRESSIONS = [
 def test_wrong_expressions_are_caught(fresh, monkeypatch, op, wrong, make, check):
     monkeypatch.setitem(cprint.EXPRESSIONS, op, wrong)
     catches(check, make)
+
+
+SLIGHTLY = {torch.float32: 1e-4, torch.float64: 1e-10, torch.bfloat16: 1e-2, torch.float16: 2e-3}
+
+
+@pytest.mark.parametrize(("dtype", "off"), SLIGHTLY.items(), ids=str)
+def test_slightly_wrong_gradients_are_caught_in_every_type(fresh, monkeypatch, dtype, off):
+    """Spikes and states are right: the sigmoid is the surrogate's alone."""
+    monkeypatch.setitem(cprint.EXPRESSIONS, "sigmoid", f"rb_sigmoid({{0}}) * (F){1 + off}")
+    make = functools.partial(rb.LIF, surrogate=rb.surrogate.Sigmoid())
+    catches(functools.partial(agreement.dyadic, dtype=dtype), make, "gradient to x")
 
 
 SOURCES = [

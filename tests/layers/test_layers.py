@@ -87,6 +87,7 @@ def test_recurrent_without_feedback_is_the_neuron():
 @pytest.mark.parametrize("learn_tau", [False, True])
 def test_readout_computes_its_equations(learn_tau):
     readout = rb.LeakyReadout(3, 5, learn_tau)
+    readout.tau.data[0].neg_()  # a step of the optimiser may take it there: α = exp(−1/|τ|)
     alpha = np.exp(-1 / np.abs(readout.tau.detach().numpy()))
     x, y, wanted = normal(12, 4, 3), np.zeros((4, 5)), []
     for row in x.numpy():
@@ -165,6 +166,8 @@ REFUSED = [
     (lambda: rb.Recurrent(rb.LIF(), 2, 3)(torch.zeros(4, 1, 5)), ValueError, r"\[T, B, 2\]"),
     (lambda: rb.Recurrent(rb.LIF(), 2, 3).scan(torch.zeros(4, 1, 2), {"v": torch.zeros(1, 3)}), ValueError, "spikes"),
     (lambda: rb.LeakyReadout(2, 3, tau=0.0), ValueError, "tau must be above 0"),
+    (lambda: rb.layers.Dropout(1.0), ValueError, r"p must be in \[0, 1\); got 1\.0"),
+    (lambda: rb.layers.Dropout(-0.1), ValueError, r"p must be in \[0, 1\); got -0\.1"),
     (lambda: rb.TimeFlatten(torch.nn.Identity())(torch.zeros(3)), ValueError, r"\[T, B, ...\]"),
     (lambda: rb.TDBatchNorm2d(3)(torch.zeros(2, 3, 4, 4)), ValueError, r"\[T, B, C, H, W\]"),
     (lambda: rb.TDBatchNorm2d(3, threshold=-1.0), ValueError, "threshold must be above 0"),

@@ -236,6 +236,21 @@ def test_glif_starts_as_published():
     gates = torch.stack([neuron.alpha, neuron.beta, neuron.gamma])
     assert gates.abs().max() <= 0.1 and gates.unique().numel() == 6
     assert neuron.g.shape == (3, 2)
+    many = rb.GLIF(steps=1, channels=4000)
+    for gate in (many.alpha, many.beta, many.gamma):  # uniform(−.1, .1)
+        assert gate.std().item() == pytest.approx(0.1 / math.sqrt(3), rel=0.05) and gate.abs().max() <= 0.1
+
+
+def test_probplif_spreads_its_time_constants_as_it_says():
+    """τ ~ N(tau, tau_std) or ln τ ~ N(ln tau, tau_log_std); bounds at four standard errors of 4,000 draws."""
+    torch.manual_seed(0)
+    tau = rb.ProbPLIF(tau=20.0, features=4000, tau_std=5.0).tau
+    assert tau.mean().item() == pytest.approx(20, abs=0.32) and tau.std().item() == pytest.approx(5, abs=0.23)
+    log = rb.ProbPLIF(tau=20.0, features=4000, tau_log_std=0.7).tau.log()
+    assert log.mean().item() == pytest.approx(math.log(20), abs=0.045) and log.std().item() == pytest.approx(
+        0.7, abs=0.032
+    )
+    assert rb.ProbPLIF(tau=20.0, features=3).tau.tolist() == [20.0] * 3
 
 
 def test_no_learnable_parameter_where_the_paper_has_none():

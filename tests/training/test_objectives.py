@@ -1,5 +1,7 @@
 """Objectives: values against loops written out, and padding that changes nothing."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import log_softmax
@@ -67,6 +69,16 @@ def test_predictions_follow_the_objective():
     readout = torch.tensor([[[9.0, 0.0]], [[0.0, 1.0]]])
     assert objective("mean_readout").correct(readout, torch.tensor([0])) == 1
     assert objective("last_step").correct(readout, torch.tensor([1])) == 1
+    for name in OBJECTIVES.keys() - {"last_step"}:
+        assert objective(name).correct(readout, torch.tensor([0])) == 1, f"{name} predicts from the mean over time"
+
+
+def test_options_and_defaults_are_those_of_the_closed_forms():
+    silent, label = torch.zeros(4, 1, 2), torch.tensor([0])  # CE = ln 2 and MSE to ones = 1 at every step
+    assert objective("tet").loss(silent, label).item() == pytest.approx(0.95 * math.log(2) + 0.05)
+    for T_ in (2.0, 4.0):  # both outputs spike at 1: − log softmax = ln 2
+        loss = objective("first_spike", {"T": T_, "gamma": 3.0}).loss(silent - 1, label)
+        assert loss.item() == pytest.approx(math.log(2) + 3 * (math.exp(1 / T_) - 1))
 
 
 def test_unknown_loss_names_the_nearest():

@@ -9,7 +9,11 @@ import torch
 from tiny import SPEED
 
 from rheobase.data import DataSet, Events, Rows, Samples, batches
-from rheobase.training import Config, compare, evaluate, restore_task, train
+from rheobase.data.recordings import Recordings
+from rheobase.training import Config, Diverged, checkpoint, compare, evaluate, prepare, restore_task, train
+from rheobase.training.distributed import Group
+from rheobase.training.firing import FiringRate
+from rheobase.training.run import Progress, Run
 
 
 def halves(seed: int = 0, name: str = "halves") -> DataSet:
@@ -89,3 +93,92 @@ def test_what_is_printed_is_short():
     batch = next(batches(found.train, found.encoding, 10))
     assert repr(batch) == "Batch(x [6, 10, 6] torch.float32, labels [10])"
     assert repr(found).startswith("DataSet('halves', 2 classes, train=Samples(200 of") and len(repr(found)) < 200
+
+
+def started(folder: Path, **changes) -> Run:
+    return Run(prepare(config(**changes), data_set=halves()), folder, Group(), "")
+
+
+def test_select_says_which_epoch_is_kept(tmp_path):
+    scores = [(0.5, 0.2), (0.9, 0.8), (0.7, 0.5)]  # loss and accuracy of three epochs
+    for select, wanted in (("loss", 1), ("accuracy", 2), ("last", 3)):
+        run = started(tmp_path, select=select)
+        for run.progress.epoch, score in enumerate(scores):
+            run._keep_the_best(*score)
+        assert run.progress.best_epoch == wanted, select
+    waiting = Progress(epoch=5, best_epoch=2)
+    assert waiting.finished(config(epochs=9, patience=3)) and not waiting.finished(config(epochs=9, patience=4))
+
+
+def test_the_average_is_what_is_evaluated_and_kept(tmp_path):
+    found = train(config(average=0.9), tmp_path / "run", data_set=halves())
+    task, state = restore_task(tmp_path / "run", data_set=halves()), checkpoint.load(tmp_path / "run")
+    assert found["best_epoch"] == 2
+    for name, value in task.model.named_parameters():
+        assert torch.equal(value, state["average"]["weights"][name]), name
+        assert not torch.equal(value, state["model"][name]), name
+    assert vars(evaluate(task, task.validation))["loss"] == found["epochs"][-1]["validation_loss"]
+
+
+@pytest.mark.parametrize("clip", [None, 1e-3])
+def test_the_step_of_plain_descent_is_the_gradient_up_to_the_clip(tmp_path, clip):
+    run = started(tmp_path, optimizer="sgd", momentum=0.0, schedule="constant", clip=clip, batch=200, epochs=1)
+    before = [value.detach().clone() for value in run.task.model.parameters()]
+    (batch,) = run.task.training_batches(torch.arange(len(run.task.train)), 0, 0, run.group)
+    run._backward(batch, FiringRate(run.task.model))
+    norm = torch.cat([value.grad.flatten() for value in run.task.model.parameters()]).norm().item()
+    run.train_batch(batch)
+    moved = [value.detach() - old for value, old in zip(run.task.model.parameters(), before, strict=True)]
+    assert norm > 1 and torch.cat([one.flatten() for one in moved]).norm().item() == pytest.approx(
+        run.config.learning_rate * (clip or norm), rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(tmp_path, value):
+    run = started(tmp_path)
+    weight = next(run.task.model.parameters())
+    before = weight.detach().clone()
+    weight.register_hook(lambda gradient: gradient + value)
+    batch = next(run.task.training_batches(torch.arange(50), 0, 0, run.group))
+    with pytest.raises(Diverged, match=rf"gradient norm {value}"):
+        run.train_batch(batch)
+    assert torch.equal(weight, before)
+
+
+def spoken() -> DataSet:
+    """60 recordings of 100 events, of different lengths."""
+    generator = np.random.default_rng(0)
+    times = [generator.uniform(0, end, 100) for end in generator.uniform(0.02, 0.12, 60)]
+    heard = Recordings.of(times, [generator.integers(0, 20, 100) for _ in times], 20, 30, 4000)
+    samples = Samples(heard, torch.arange(60) % 2, lengths=heard.lengths())
+    return DataSet("spoken", 2, samples, samples, Events())
+
+
+def painted() -> DataSet:
+    images = torch.randint(0, 255, (60, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    samples = Samples(images, torch.arange(60) % 2)
+    return DataSet("painted", 2, samples, samples, Rows())
+
+
+PAINTED = {"augmentation": "crop-flip", "encoding": "direct", "steps": 1}
+
+
+@pytest.mark.parametrize(("make", "changes"), [(spoken, {"event_augmentation": {"shift": 5.0}}), (painted, PAINTED)])
+def test_the_seed_of_a_run_decides_its_augmentation(make, changes):
+    def read(seed):
+        task = prepare(config(seed=seed, **changes), data_set=make())
+        return next(task.training_batches(torch.arange(50), 0, 0, Group())).x
+
+    one, again, other = map(read, (1, 1, 2))
+    assert torch.equal(one, again) and not torch.equal(one, other)
+
+
+def test_a_pool_of_lengths_leaves_less_padding_to_compute():
+    def computed(pool):
+        task = prepare(config(batch=5, length_pool=pool), data_set=spoken())
+        order, lengths = task.order(torch.Generator().manual_seed(0)), task.train.lengths
+        assert sorted(order.tolist()) == list(range(len(task.train)))
+        return sum(int(lengths[batch].max()) * len(batch) for batch in order.split(5))
+
+    assert computed(10) < 0.85 * computed(1)

@@ -1,12 +1,14 @@
 """The parts of the engine, each against its formula."""
 
+import subprocess
+
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import log_softmax
 
 from rheobase import models
-from rheobase.training import Config, objective
+from rheobase.training import Config, objective, record
 from rheobase.training.averaging import Average
 from rheobase.training.optimizers import LAMB, learning_rate, optimizer
 from rheobase.training.stateless import compile_stateless, stateless_parts
@@ -78,6 +80,56 @@ def test_the_learning_rate_rises_then_falls_to_nothing():
     assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert rates[10] == 1.0 and rates[30] == pytest.approx(0.5) and 0 < rates[49] < 0.01
     assert learning_rate(Config(learning_rate=1.0), 0, 5) == 1.0
+    falling = [learning_rate(Config(epochs=10, learning_rate=1.0, schedule="linear"), step, 5) for step in range(50)]
+    assert falling == pytest.approx([1 - step / 50 for step in range(50)])
+
+
+def test_momentum_adds_up_gradients_and_a_weight_decay_that_is_not_there_is_refused():
+    weight = nn.Parameter(torch.tensor([3.0]))
+    chosen = optimizer(Config(optimizer="sgd", momentum=0.5, learning_rate=0.1), [("weight", weight)])
+    for moved in (1.0, 1.5, 1.75):  # 1 + ½ + ¼ of a constant gradient of 1
+        before, weight.grad = weight.item(), torch.ones(1)
+        chosen.step()
+        assert before - weight.item() == pytest.approx(0.1 * moved, rel=1e-5)
+    with pytest.raises(ValueError, match=r"adabelief has no weight decay here; got 0\.1"):
+        optimizer(Config(optimizer="adabelief", weight_decay=0.1), [("weight", weight)])
+
+
+BOUNDED = {"epochs": 0, "batch": 0, "length_pool": 0, "accumulate": 0, "evaluation_batch": 0, "log_every": 0}
+BOUNDED |= {"learning_rate": 0.0, "weight_gain": 0.0, "steps": 0, "clip": 0.0, "patience": 0, "tau_learning_rate": 0.0}
+BOUNDED |= {"workers": -1, "weight_decay": -0.1, "warmup": -0.5, "momentum": -0.1}
+
+
+@pytest.mark.parametrize(("name", "value"), BOUNDED.items())
+def test_a_config_refuses_what_lies_outside_its_bounds(name, value):
+    with pytest.raises(ValueError, match=rf"config: {name} must be .*; got {value}"):
+        Config(**{name: value})
+
+
+def test_a_config_takes_none_and_zero_where_they_mean_something():
+    unlimited = dict.fromkeys(("steps", "clip", "patience", "tau_learning_rate"))
+    assert Config(**unlimited, workers=0, weight_decay=0.0, warmup=0.0, momentum=0.0).clip is None
+
+
+def test_the_commit_of_changed_source_carries_a_plus(tmp_path):
+    package = tmp_path / "package"
+    (package / "training").mkdir(parents=True)
+    (package / "module.py").touch()
+    assert record._commit(package / "training") is None
+
+    def git(*words):
+        person = ("-c", "user.name=nobody", "-c", "user.email=nobody", "-c", "commit.gpgsign=false")
+        made = subprocess.run(("git", *person, *words), cwd=tmp_path, check=True, capture_output=True, text=True)
+        return made.stdout.strip()
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+    commit = git("rev-parse", "HEAD")
+    (tmp_path / "notes.txt").touch()  # beside the package
+    assert record._commit(package / "training") == commit
+    (package / "module.py").write_text("changed = True")
+    assert record._commit(package / "training") == f"{commit}+"
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lamb", "adabelief"])

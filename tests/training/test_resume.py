@@ -1,6 +1,7 @@
 """Runs that are killed, stopped or starved of disk: what is left is usable, and going on gives the same bits."""
 
 import errno
+import math
 import os
 import signal
 import subprocess
@@ -16,12 +17,22 @@ import torch
 import rheobase as rb
 from rheobase import data
 from rheobase.fuse import operator
-from rheobase.training import Interrupted, checkpoint, record, restore_task, train
+from rheobase.training import Diverged, Interrupted, checkpoint, evaluate, loop, record, restore_task, train
 
 pytest.importorskip("sklearn")
 
 from tiny import SPEED, arm, config
 
+EXCHANGING = config().but(
+    neuron="lif",
+    neuron_options={},
+    exchange="clif",
+    exchange_after=1,
+    epochs=2,
+    hidden=(16,),
+    weight_gain=3.0,
+    learn_readout_tau=False,
+)
 TINY = Path(__file__).with_name("tiny.py")
 
 
@@ -129,6 +140,44 @@ def test_a_finished_run_goes_on_to_the_same_record(tmp_path):
     found = train(config(), tmp_path / "run")
     operator._last.set(None)  # as in a new process
     assert train(None, tmp_path / "run", resume=True) == found
+
+
+def test_a_finished_run_that_exchanged_its_neuron_goes_on_to_the_same_record(tmp_path):
+    found = train(EXCHANGING, tmp_path / "run")
+    assert train(None, tmp_path / "run", resume=True) == found
+    assert reloaded(tmp_path / "run") == ({"CLIF"}, pytest.approx(found["test"]))
+
+
+def test_patience_counts_from_the_exchange(tmp_path):
+    chosen = EXCHANGING.but(exchange_after=2, epochs=9, patience=1, learning_rate=1e-12, select="accuracy")
+    found = train(chosen, tmp_path / "run")
+    assert len(found["epochs"]) == 4, "the second epoch is no better than the first, the fourth than the third"
+    assert train(None, tmp_path / "run", resume=True) == found
+    assert reloaded(tmp_path / "run") == ({"CLIF"}, pytest.approx(found["test"]))
+    with pytest.raises(ValueError, match=r"exchange_after must be below epochs=2.*; got 2"):
+        EXCHANGING.but(exchange_after=2)
+
+
+def test_weights_from_before_the_exchange_are_not_kept_for_the_network_after_it(tmp_path, monkeypatch):
+    keep = loop.Run._keep_the_best
+    scored = {}
+
+    def after_the_exchange(run, loss, accuracy):
+        return keep(run, scored["after"] if run.exchanged else 0.0, accuracy)
+
+    monkeypatch.setattr(loop.Run, "_keep_the_best", after_the_exchange)
+    scored["after"] = 1.0
+    assert train(EXCHANGING, tmp_path / "worse")["best_epoch"] == 2
+    scored["after"] = math.nan
+    with pytest.raises(Diverged, match="No epoch had a finite validation loss"):
+        train(EXCHANGING, tmp_path / "run")
+
+
+def reloaded(folder: Path) -> tuple[set[str], dict]:
+    """The kinds of neurons in a finished run's network, and what it scores."""
+    task = restore_task(folder)
+    kinds = {type(part).__name__ for part in task.model.modules() if isinstance(part, rb.Neuron)}
+    return kinds - {"_Integrator"}, vars(evaluate(task, task.test))
 
 
 @pytest.fixture

@@ -68,6 +68,8 @@ def test_verdicts_count_the_seeds_that_both_have():
     first, second = verdicts(STUDY, {"lif": scored(0.5, 0.6, 0.9), "clif small": scored(0.52, 0.59)})
     assert str(first) == "holds for 1 of 2 seeds, +0.50 ± 2.12 points"
     assert str(second) == "holds for 1 of 2 seeds, -0.50 ± 2.12 points"
+    tie, _ = verdicts(STUDY, {"lif": scored(0.5), "clif small": scored(0.5)})
+    assert str(tie).startswith("holds for 0 of 1 seeds"), "a claim says higher"
     assert str(verdicts(STUDY, {"lif": {}, "clif small": {}})[0]) == "no seed has both yet"
 
 

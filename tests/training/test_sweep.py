@@ -118,6 +118,45 @@ def test_every_recipe_has_a_space_that_its_config_takes(name):
         assert (getattr(changed, field)[option] if dot else getattr(changed, field)) == value
 
 
+def test_the_general_space_lies_evenly_around_the_config():
+    config = Config(learning_rate=0.02, weight_gain=3.0, batch=64)
+    for name, one in space.general(config).items():
+        if isinstance(one, space.Range):
+            assert one.log and one.low * one.high == pytest.approx(getattr(config, name) ** 2), name
+        else:
+            assert one.values == (32, 64, 128)
+
+
+@pytest.mark.parametrize("prune", [True, False])
+def test_a_plan_decides_whether_a_bad_trial_is_pruned(tmp_path, prune):
+    plan = sweep.Plan(Config(), {"learning_rate": space.Range(1e-3, 1e-1)}, 9, prune=prune)
+    study = sweep._study(plan, "one", tmp_path, None)
+    for _ in range(sweep.STARTUP):
+        trial = study.ask()
+        for epoch in (1, 2):
+            trial.report(0.9, epoch)
+            assert not trial.should_prune()
+        study.tell(trial, 0.9)
+    bad = study.ask()
+    bad.report(0.1, 2)
+    assert bad.should_prune() == prune
+
+
+def test_the_seed_decides_the_draws_and_the_best_epoch_is_the_value(tmp_path, monkeypatch):
+    def trained(config, folder, *, after_epoch, **rest):
+        for epoch, accuracy in enumerate((0.3, 0.9, 0.5), 1):
+            after_epoch({"epoch": epoch, "validation_accuracy": accuracy})
+
+    monkeypatch.setattr(sweep, "train", trained)
+    drawn = []
+    for number, seed in enumerate((0, 1, 0)):
+        plan = sweep.Plan(Config(), {"learning_rate": space.Range(1e-3, 1e-1, log=True)}, 2, seed=seed)
+        trials = sweep.report(sweep.sweep(plan, f"study {number}", tmp_path))["trials"]
+        assert [(trial["state"], trial["accuracy"]) for trial in trials] == [("complete", 0.9)] * 2
+        drawn.append([trial["settings"]["learning_rate"] for trial in trials])
+    assert drawn[0] == drawn[2] and drawn[0] != drawn[1]
+
+
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="learning_rate"):
         space.check({"learning_rat": space.Range(0, 1)})

@@ -32,7 +32,7 @@ from rheobase.training.optimizers import learning_rate, optimizer
 from rheobase.training.precision import autocast, scaler, widened
 from rheobase.training.progress import Reporter
 from rheobase.training.stateless import compile_stateless
-from rheobase.training.task import RECORD, WEIGHTS, Task, exchange
+from rheobase.training.task import RECORD, WEIGHTS, Task, exchange, exchanged
 
 
 class Interrupted(RuntimeError):
@@ -93,7 +93,7 @@ class Run:
     def train_epoch(self, interruption: Interruption, reporter: Reporter, checkpoint_seconds: float) -> None:
         """Train on the batches of this epoch that are still to do."""
         progress, task = self.progress, self.task
-        self._exchange_when_due()
+        self._exchange_when_due(progress.epoch + 1)
         self.order.set_state(self.order_at_epoch)
         order = task.order(self.order)
         started = saved = time.monotonic()
@@ -189,7 +189,7 @@ class Run:
         """Evaluate the test set with the best weights, unless told not to; write these weights and the record."""
         if not self.progress.best_weights:
             raise Diverged(f"No epoch had a finite validation loss; there are no weights to keep. See {self.folder}.")
-        self._exchange_when_due()  # of a finished run that is resumed
+        self._exchange_when_due(self.progress.best_epoch)
         self.task.model.load_state_dict(self.progress.best_weights)
         score = {"test": vars(evaluate(self.task, self.task.test, self.group))} if test else {}
         complete = {**self.record(), "weights": WEIGHTS, **score}
@@ -266,15 +266,15 @@ class Run:
         self.circumstances = state["circumstances"]
         checkpoint.restore_random_state(state["random"][self.group.rank])
 
-    def _exchange_when_due(self) -> None:
-        """Weights that were the best before belong to another network and are not compared."""
-        config, progress = self.config, self.progress
-        if self.exchanged or config.exchange_after is None or progress.epoch < config.exchange_after:
+    def _exchange_when_due(self, epoch: int) -> None:
+        """Make this the network of `epoch`; the best weights from before are another network's and are forgotten."""
+        progress = self.progress
+        if self.exchanged or not exchanged(self.config, epoch):
             return
         exchange(self.task)
         self.exchanged = True
-        if progress.epoch == config.exchange_after:
-            progress.best = math.inf
+        if not exchanged(self.config, progress.best_epoch):
+            progress.best, progress.best_weights = math.inf, {}
 
     def _evaluated_weights(self) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext() if self.average is None else self.average.applied()

@@ -53,7 +53,7 @@ class NetworkSettings:
     exchange: str | None = None
     """Another neuron, as name:option=value, for the same network after the epochs of `exchange_after`."""
     exchange_after: int | None = None
-    """Epochs until the exchange."""
+    """Epochs until the exchange, fewer than all of them."""
     hidden: tuple[int, ...] = (128,)
     """Recurrent network: neurons in each hidden layer."""
     readout_tau: float = 20.0

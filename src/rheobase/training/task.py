@@ -127,6 +127,11 @@ def _device(asked: str) -> torch.device:
     return torch.device(("cuda" if there else "cpu") if asked == "auto" else asked)
 
 
+def exchanged(config: Config, epoch: int) -> bool:
+    """Whether the weights of this epoch, counted from 1, are those of the config's other neuron."""
+    return config.exchange_after is not None and epoch > config.exchange_after
+
+
 def exchange(task: Task) -> None:
     """Put the config's other neuron into every place of the first one; weights stay.
 
