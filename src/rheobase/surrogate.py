@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
 import torch
@@ -51,13 +51,35 @@ class _Inject(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
-        (slope,) = ctx.saved_tensors
+        (slope,) = ctx.saved_tensors  # with its own graph: that of second derivatives
         return None, grads[0] * slope, None
 
 
+class _Fire(torch.autograd.Function):
+    """The same with the slope `derivative(d)`, which is computed when it is asked for."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Tensor, d: Tensor, derivative: Callable[[Tensor], Tensor]) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(inputs[1])
+        ctx.derivative = inputs[2]
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor):
+        return None, grads[0] * ctx.derivative(*ctx.saved_tensors), None
+
+
 def inject(value: Tensor, u: Tensor, slope: Tensor) -> Tensor:
-    """`value`, with gradient `slope` towards `u`; value and slope themselves carry none."""
-    return _Inject.apply(value.detach(), u, slope.detach())  # type: ignore[no-any-return]
+    """`value`, with gradient `slope` towards `u`; no first derivative passes through value and slope themselves.
+
+    A slope computed from u gives second derivatives, too; one computed from u.detach() counts as constant in them.
+    """
+    return _Inject.apply(value.detach(), u, slope)  # type: ignore[no-any-return]
 
 
 def heaviside(d: Tensor, strict: bool = False) -> Tensor:
@@ -93,7 +115,7 @@ class Surrogate(_Settled):
         """Spikes for d = u − threshold, any shape: 1 where d >= 0 (strict: d > 0), gradient `derivative(d)`."""
         if _smooth.get():
             return self.primitive(d)
-        return inject(heaviside(d, strict), d, self.derivative(d.detach()))
+        return _Fire.apply(heaviside(d.detach(), strict), d, self.derivative)  # type: ignore[no-any-return]
 
     def _positive(self, *names: str) -> None:
         for name in names:

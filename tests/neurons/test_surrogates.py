@@ -69,6 +69,61 @@ def test_spike_and_gradient(surrogate, strict):
     assert torch.equal(d.grad, surrogate.derivative(D) * torch.arange(161.0, dtype=torch.float64))
 
 
+def straight_through(self, d, strict=False):
+    """The spike's value on its primitive's graph, which torch differentiates as often as asked."""
+    smooth = self.primitive(d)
+    return smooth + (((d > 0) if strict else (d >= 0)).double() - smooth).detach()
+
+
+@pytest.mark.parametrize("name", [name for name in rb.neurons.names() if not name.startswith("prob")])
+@pytest.mark.parametrize("kind", [rb.surrogate.ATan, rb.surrogate.DoubleGaussian, rb.surrogate.Triangle])
+def test_second_derivatives_are_those_of_the_surrogate(name, kind, monkeypatch):
+    options = {"steps": 4} if name in ("glif", "psn") else {}
+    torch.manual_seed(0)
+    neuron = rb.neurons.create(name, surrogate=kind(), **options).double()
+    x = (0.7 + torch.rand(4, 2, 3, dtype=torch.float64)).requires_grad_()
+
+    def twice() -> torch.Tensor:
+        with rb.backend("eager"):
+            (slope,) = torch.autograd.grad((neuron(x) * torch.arange(1, 4)).sum(), x, create_graph=True)
+        return torch.autograd.grad(slope.square().sum(), x)[0]
+
+    found = twice()
+    monkeypatch.setattr(rb.surrogate.Surrogate, "__call__", straight_through)
+    assert found.abs().sum() > 0
+    torch.testing.assert_close(found, twice(), rtol=1e-10, atol=1e-12)
+
+
+def test_second_derivatives_of_drawn_spikes_are_those_of_the_mixture():
+    x = torch.tensor([[0.5]], dtype=torch.float64, requires_grad=True)
+    neuron = rb.ProbLIF(tau=2.0, seed=1, mix=0.7).double()
+    with rb.backend("eager"):
+        (slope,) = torch.autograd.grad(neuron(x).sum(), x, create_graph=True)
+    (found,) = torch.autograd.grad(slope.sum(), x)
+    gain = 1 - math.exp(-0.5)
+    u = torch.tensor(0.5 * gain, dtype=torch.float64, requires_grad=True)
+    density = rb.surrogate.DoubleGaussian().derivative(u - 1) + 0.7 / neuron.sigma * torch.exp((u - 1) / neuron.sigma)
+    assert found.item() == pytest.approx(gain**2 * torch.autograd.grad(density, u)[0].item(), rel=1e-12)
+
+
+def test_a_slope_is_computed_when_it_is_asked_for():
+    class Counted(rb.surrogate.Surrogate):
+        def derivative(self, d):
+            calls.append(torch.is_grad_enabled())
+            return torch.ones_like(d)
+
+    try:
+        calls = []
+        with torch.no_grad():
+            Counted()(D)
+        spikes = Counted()(D.clone().requires_grad_())
+        assert not calls
+        spikes.sum().backward()
+        assert calls == [False], "the first derivative keeps no graph of the slope"
+    finally:
+        del Counted  # or names() would list it
+
+
 @pytest.mark.parametrize("surrogate", CASES, ids=str)
 def test_smooth_emits_the_primitive(surrogate):
     with rb.surrogate.smooth():

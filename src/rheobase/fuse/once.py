@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 EAGER = "run the neuron inside rb.backend('eager')"
-SMOOTH = (  # not eager: there a surrogate's slope counts as a constant
-    "inside rb.surrogate.smooth() a network is one smooth function, as often differentiable as its primitives"
+SECOND = (
+    "inside rb.backend('eager') a neuron has one, in which a spike's derivative is its surrogate's, and inside "
+    "rb.surrogate.smooth() a network is one smooth function"
 )
 
 
@@ -28,7 +29,7 @@ class _Guard(torch.autograd.Function):
 
 
 def first_order(
-    backward: Callable, what: str = "the fused kernels", remedy: str = EAGER, second: str = SMOOTH
+    backward: Callable, what: str = "the fused kernels", remedy: str = EAGER, second: str = SECOND
 ) -> Callable:
     """For the backward of an autograd.Function: what it returns raises when it is differentiated again.
 

@@ -66,7 +66,7 @@ class ProbLIF(Neuron):
         if is_smooth():
             return self.surrogate.primitive(d) + mix * p
         below = torch.where(d < 0, p * slope, torch.zeros_like(p))
-        return inject((uniform < p).to(u.dtype), u, self.surrogate.derivative(d.detach()) + mix * below)
+        return inject((uniform < p).to(u.dtype), u, self.surrogate.derivative(d) + mix * below)
 
 
 class ProbPLIF(ProbLIF):

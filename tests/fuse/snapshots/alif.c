@@ -277,9 +277,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n12 = g_1[i];
               const F n13 = g_2[i];
               const F n18 = held[1 * pitch + i];
-              const F n30 = held[2 * pitch + i];
-              const F n31 = n10 + n13;
-              const F n32 = n31 * n30;
+              const F n27 = n10 + n13;
+              const F n31 = held[2 * pitch + i];
+              const F n32 = n27 * n31;
               const F n33 = -n32;
               const F n34 = n11 + n32;
               const F n35 = -n34;

@@ -43,7 +43,7 @@ static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
           if (!stream && steps >= 16 && t + 2 < steps) fetch_to_write(st + 2 * total, n);
           F k7[336] __attribute__((aligned(64)));
           F k10[336] __attribute__((aligned(64)));
-          F k17[336] __attribute__((aligned(64)));
+          F k14[336] __attribute__((aligned(64)));
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n0 = LOAD(xt[i]);
@@ -57,27 +57,27 @@ static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
             const F n8 = n7 - n5;
             const int n9 = n8 >= (F)(0.0);
             const F n10 = n9 ? (F)1 : (F)0;
-            const F n14 = n4 * n7;
-            const F n15 = rb_sigmoid(n14);
-            const F n16 = n2 * n15;
-            const F n17 = n16 + n10;
+            const F n11 = n4 * n7;
+            const F n12 = rb_sigmoid(n11);
+            const F n13 = n2 * n12;
+            const F n14 = n13 + n10;
             k7[i] = n7;
             k10[i] = n10;
-            k17[i] = n17;
+            k14[i] = n14;
           }
           #pragma omp simd
           for (int64_t i = 0; i < n; i++) {
             const F n5 = c_2;
             const F n7 = k7[i];
             const F n10 = k10[i];
-            const F n17 = k17[i];
-            const F n18 = rb_sigmoid(n17);
-            const F n19 = n5 + n18;
-            const F n20 = n10 * n19;
-            const F n21 = n7 - n20;
+            const F n14 = k14[i];
+            const F n15 = rb_sigmoid(n14);
+            const F n16 = n5 + n15;
+            const F n17 = n10 * n16;
+            const F n18 = n7 - n17;
             st[i] = STORE(n10);
-            v_0[i] = n21;
-            v_1[i] = n17;
+            v_0[i] = n18;
+            v_1[i] = n14;
           }
           if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
         }
@@ -162,7 +162,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             F k7[336] __attribute__((aligned(64)));
             F k10[336] __attribute__((aligned(64)));
-            F k17[336] __attribute__((aligned(64)));
+            F k14[336] __attribute__((aligned(64)));
             #pragma omp simd
             for (int64_t i = 0; i < n; i++) {
               const F n0 = LOAD(xt[i]);
@@ -176,26 +176,26 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n8 = n7 - n5;
               const int n9 = n8 >= (F)(0.0);
               const F n10 = n9 ? (F)1 : (F)0;
-              const F n14 = n4 * n7;
-              const F n15 = rb_sigmoid(n14);
-              const F n16 = n2 * n15;
-              const F n17 = n16 + n10;
+              const F n11 = n4 * n7;
+              const F n12 = rb_sigmoid(n11);
+              const F n13 = n2 * n12;
+              const F n14 = n13 + n10;
               k7[i] = n7;
               k10[i] = n10;
-              k17[i] = n17;
+              k14[i] = n14;
             }
             #pragma omp simd
             for (int64_t i = 0; i < n; i++) {
               const F n5 = c_2;
               const F n7 = k7[i];
               const F n10 = k10[i];
-              const F n17 = k17[i];
-              const F n18 = rb_sigmoid(n17);
-              const F n19 = n5 + n18;
-              const F n20 = n10 * n19;
-              const F n21 = n7 - n20;
-              v_0[i] = n21;
-              v_1[i] = n17;
+              const F n14 = k14[i];
+              const F n15 = rb_sigmoid(n14);
+              const F n16 = n5 + n15;
+              const F n17 = n10 * n16;
+              const F n18 = n7 - n17;
+              v_0[i] = n18;
+              v_1[i] = n14;
             }
           }
           memcpy(marks + ((c + 1) * 2 + 0) * pitch, v_0, (size_t)n * sizeof(F));
@@ -213,7 +213,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
             fetch(t + 2 < steps ? xb + (t + 2) * x_step : steps > 1 ? xb + (t + 2 - steps) * x_step + width : xb + 2 * width, n);
             F k7[336] __attribute__((aligned(64)));
             F k10[336] __attribute__((aligned(64)));
-            F k17[336] __attribute__((aligned(64)));
+            F k14[336] __attribute__((aligned(64)));
             #pragma omp simd
             for (int64_t i = 0; i < n; i++) {
               const F n0 = LOAD(xt[i]);
@@ -227,33 +227,33 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n8 = n7 - n5;
               const int n9 = n8 >= (F)(0.0);
               const F n10 = n9 ? (F)1 : (F)0;
-              const F n11 = ABS(n8);
-              const int n12 = n11 <= (F)(0.5);
-              const F n14 = n4 * n7;
-              const F n15 = rb_sigmoid(n14);
-              const F n16 = n2 * n15;
-              const F n17 = n16 + n10;
+              const F n11 = n4 * n7;
+              const F n12 = rb_sigmoid(n11);
+              const F n13 = n2 * n12;
+              const F n14 = n13 + n10;
+              const F n19 = ABS(n8);
+              const int n20 = n19 <= (F)(0.5);
               k7[i] = n7;
               k10[i] = n10;
-              k17[i] = n17;
+              k14[i] = n14;
               held[0 * pitch + i] = n2;
-              held[1 * pitch + i] = n15;
+              held[1 * pitch + i] = n12;
               flag[0 * pitch + i] = n9;
-              flag[1 * pitch + i] = n12;
+              flag[1 * pitch + i] = n20;
             }
             #pragma omp simd
             for (int64_t i = 0; i < n; i++) {
               const F n5 = c_2;
               const F n7 = k7[i];
               const F n10 = k10[i];
-              const F n17 = k17[i];
-              const F n18 = rb_sigmoid(n17);
-              const F n19 = n5 + n18;
-              const F n20 = n10 * n19;
-              const F n21 = n7 - n20;
-              v_0[i] = n21;
-              v_1[i] = n17;
-              held[2 * pitch + i] = n18;
+              const F n14 = k14[i];
+              const F n15 = rb_sigmoid(n14);
+              const F n16 = n5 + n15;
+              const F n17 = n10 * n16;
+              const F n18 = n7 - n17;
+              v_0[i] = n18;
+              v_1[i] = n14;
+              held[2 * pitch + i] = n15;
             }
           }
           for (int64_t t = t1 - 1; t >= t0; t--) {
@@ -277,33 +277,33 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n8 = g_1[i];
               const int n12 = flag[0 * pitch + i];
               const F n13 = n12 ? (F)1 : (F)0;
-              const int n15 = flag[1 * pitch + i];
-              const F n16 = n15 ? (F)1 : (F)0;
-              const F n18 = held[1 * pitch + i];
-              const F n21 = held[2 * pitch + i];
-              const F n22 = n5 + n21;
-              const F n25 = -n7;
-              const F n26 = n25 * n13;
-              const F n27 = n25 * n22;
-              const F n28 = n6 + n27;
-              const F n29 = (F)(1.0) - n21;
-              const F n30 = n26 * n29;
-              const F n31 = n30 * n21;
-              const F n32 = n8 + n31;
-              const F n33 = n28 + n32;
-              const F n34 = n32 * n2;
-              const F n35 = n32 * n18;
-              const F n36 = (F)(1.0) - n18;
-              const F n37 = n34 * n36;
-              const F n38 = n37 * n18;
-              const F n39 = n38 * n4;
-              const F n41 = n7 + n39;
-              const F n42 = n33 * n16;
-              const F n44 = n41 + n42;
+              const F n15 = held[1 * pitch + i];
+              const F n18 = held[2 * pitch + i];
+              const F n19 = n5 + n18;
+              const F n22 = -n7;
+              const F n23 = n22 * n13;
+              const F n24 = n22 * n19;
+              const F n25 = n6 + n24;
+              const F n26 = (F)(1.0) - n18;
+              const F n27 = n23 * n26;
+              const F n28 = n27 * n18;
+              const F n29 = n8 + n28;
+              const F n30 = n25 + n29;
+              const F n31 = n29 * n2;
+              const F n32 = n29 * n15;
+              const F n33 = (F)(1.0) - n15;
+              const F n34 = n31 * n33;
+              const F n35 = n34 * n15;
+              const F n36 = n35 * n4;
+              const F n38 = n7 + n36;
+              const int n40 = flag[1 * pitch + i];
+              const F n41 = n40 ? (F)1 : (F)0;
+              const F n42 = n30 * n41;
+              const F n44 = n38 + n42;
               const F n46 = n44 * n3;
               gt[i] = STORE(n44);
               g_0[i] = n46;
-              g_1[i] = n35;
+              g_1[i] = n32;
             }
             if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));
           }

@@ -50,10 +50,10 @@ static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
             const F n8 = n7 - n4;
             const int n9 = n8 >= (F)(0.0);
             const F n10 = n9 ? (F)1 : (F)0;
-            const F n14 = (F)(1.0) - n10;
-            const F n15 = n7 * n14;
+            const F n11 = (F)(1.0) - n10;
+            const F n12 = n7 * n11;
             st[i] = STORE(n10);
-            v_0[i] = n15;
+            v_0[i] = n12;
           }
           if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
         }
@@ -143,9 +143,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n8 = n7 - n4;
               const int n9 = n8 >= (F)(0.0);
               const F n10 = n9 ? (F)1 : (F)0;
-              const F n14 = (F)(1.0) - n10;
-              const F n15 = n7 * n14;
-              v_0[i] = n15;
+              const F n11 = (F)(1.0) - n10;
+              const F n12 = n7 * n11;
+              v_0[i] = n12;
             }
           }
           memcpy(marks + ((c + 1) * 1 + 0) * pitch, v_0, (size_t)n * sizeof(F));
@@ -172,9 +172,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n8 = n7 - n4;
               const int n9 = n8 >= (F)(0.0);
               const F n10 = n9 ? (F)1 : (F)0;
-              const F n14 = (F)(1.0) - n10;
-              const F n15 = n7 * n14;
-              v_0[i] = n15;
+              const F n11 = (F)(1.0) - n10;
+              const F n12 = n7 * n11;
+              v_0[i] = n12;
               held[0 * pitch + i] = n1;
             }
           }
@@ -203,16 +203,16 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n10 = n9 - n4;
               const int n11 = n10 >= (F)(0.0);
               const F n12 = n11 ? (F)1 : (F)0;
-              const F n13 = ABS(n10);
-              const int n14 = n13 <= (F)(0.5);
-              const F n15 = n14 ? (F)1 : (F)0;
-              const F n16 = (F)(1.0) - n12;
-              const F n18 = n6 * n9;
-              const F n19 = n6 * n16;
-              const F n20 = -n18;
-              const F n21 = n5 + n20;
-              const F n22 = n21 * n15;
-              const F n24 = n19 + n22;
+              const F n13 = (F)(1.0) - n12;
+              const F n15 = n6 * n9;
+              const F n16 = n6 * n13;
+              const F n17 = -n15;
+              const F n18 = n5 + n17;
+              const F n19 = ABS(n10);
+              const int n20 = n19 <= (F)(0.5);
+              const F n21 = n20 ? (F)1 : (F)0;
+              const F n22 = n18 * n21;
+              const F n24 = n16 + n22;
               const F n25 = n24 * n2;
               const F n26 = n24 * n0;
               const F n27 = n24 * n3;

@@ -50,10 +50,10 @@ static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
             const F n8 = n7 - (F)(1.0);
             const int n9 = n8 > (F)(0.0);
             const F n10 = n9 ? (F)1 : (F)0;
-            const F n15 = n3 * n10;
-            const F n16 = n6 - n15;
+            const F n11 = n3 * n10;
+            const F n12 = n6 - n11;
             st[i] = STORE(n10);
-            v_0[i] = n16;
+            v_0[i] = n12;
           }
           if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
         }
@@ -145,9 +145,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n8 = n7 - (F)(1.0);
               const int n9 = n8 > (F)(0.0);
               const F n10 = n9 ? (F)1 : (F)0;
-              const F n15 = n3 * n10;
-              const F n16 = n6 - n15;
-              v_0[i] = n16;
+              const F n11 = n3 * n10;
+              const F n12 = n6 - n11;
+              v_0[i] = n12;
             }
           }
           memcpy(marks + ((c + 1) * 1 + 0) * pitch, v_0, (size_t)n * sizeof(F));
@@ -174,9 +174,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n8 = n7 - (F)(1.0);
               const int n9 = n8 > (F)(0.0);
               const F n10 = n9 ? (F)1 : (F)0;
-              const F n15 = n3 * n10;
-              const F n16 = n6 - n15;
-              v_0[i] = n16;
+              const F n11 = n3 * n10;
+              const F n12 = n6 - n11;
+              v_0[i] = n12;
               held[0 * pitch + i] = n1;
               held[1 * pitch + i] = n6;
             }
@@ -203,13 +203,13 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n10 = n9 - (F)(1.0);
               const int n11 = n10 > (F)(0.0);
               const F n12 = n11 ? (F)1 : (F)0;
-              const F n13 = ABS(n10);
-              const F n14 = (F)(1.0) - n13;
-              const F n15 = (n14 > (F)(0.0) || n14 != n14 ? n14 : (F)(0.0));
-              const F n16 = n15 * (F)(0.3);
-              const F n19 = -n6;
-              const F n20 = n19 * n12;
-              const F n21 = n5 * n16;
+              const F n15 = -n6;
+              const F n16 = n15 * n12;
+              const F n17 = ABS(n10);
+              const F n18 = (F)(1.0) - n17;
+              const F n19 = (n18 > (F)(0.0) || n18 != n18 ? n18 : (F)(0.0));
+              const F n20 = n19 * (F)(0.3);
+              const F n21 = n5 * n20;
               const F n22 = n21 * n8;
               const F n23 = n21 * n4;
               const F n24 = n6 + n23;
@@ -218,7 +218,7 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               gt[i] = STORE(n24);
               g_0[i] = n25;
               q_0[i] += n26;
-              q_1[i] += n20;
+              q_1[i] += n16;
               q_2[i] += n22;
             }
             if (stream) stream_out(grad_x + t * total + m, out, (size_t)n * sizeof(S));

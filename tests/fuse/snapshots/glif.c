@@ -273,11 +273,11 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n19 = n7 * n2;
               const F n20 = n18 - n19;
               const F n21 = n20 - n8;
-              const F n24 = ABS(n21);
-              const int n25 = n24 <= (F)(0.5);
-              const F n26 = n25 ? (F)1 : (F)0;
-              const F n27 = n9 + n11;
-              const F n28 = n27 * n26;
+              const F n24 = n9 + n11;
+              const F n25 = ABS(n21);
+              const int n26 = n25 <= (F)(0.5);
+              const F n27 = n26 ? (F)1 : (F)0;
+              const F n28 = n24 * n27;
               const F n29 = -n28;
               const F n30 = n10 + n28;
               const F n31 = -n30;

@@ -52,10 +52,10 @@ static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
             const F n10 = n9 - n4;
             const int n11 = n10 >= (F)(0.0);
             const F n12 = n11 ? (F)1 : (F)0;
-            const F n17 = n4 * n12;
-            const F n18 = n9 - n17;
+            const F n13 = n4 * n12;
+            const F n14 = n9 - n13;
             st[i] = STORE(n12);
-            v_0[i] = n18;
+            v_0[i] = n14;
           }
           if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
         }
@@ -145,9 +145,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n10 = n9 - n4;
               const int n11 = n10 >= (F)(0.0);
               const F n12 = n11 ? (F)1 : (F)0;
-              const F n17 = n4 * n12;
-              const F n18 = n9 - n17;
-              v_0[i] = n18;
+              const F n13 = n4 * n12;
+              const F n14 = n9 - n13;
+              v_0[i] = n14;
             }
           }
           memcpy(marks + ((c + 1) * 1 + 0) * pitch, v_0, (size_t)n * sizeof(F));
@@ -176,9 +176,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n10 = n9 - n4;
               const int n11 = n10 >= (F)(0.0);
               const F n12 = n11 ? (F)1 : (F)0;
-              const F n17 = n4 * n12;
-              const F n18 = n9 - n17;
-              v_0[i] = n18;
+              const F n13 = n4 * n12;
+              const F n14 = n9 - n13;
+              v_0[i] = n14;
               held[0 * pitch + i] = n7;
             }
           }
@@ -203,14 +203,14 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n10 = n3 * n9;
               const F n11 = (n10 < 0 ? (F)0 : n10);
               const F n12 = n11 - n4;
-              const F n15 = n12 * (F)(3.141592653589793);
-              const F n16 = n15 * n15;
-              const F n17 = n16 + (F)(1.0);
-              const F n18 = (F)1 / n17;
-              const F n21 = -n6;
-              const F n22 = n21 * n4;
-              const F n24 = n5 + n22;
-              const F n25 = n24 * n18;
+              const F n17 = -n6;
+              const F n18 = n17 * n4;
+              const F n20 = n5 + n18;
+              const F n21 = n12 * (F)(3.141592653589793);
+              const F n22 = n21 * n21;
+              const F n23 = n22 + (F)(1.0);
+              const F n24 = (F)1 / n23;
+              const F n25 = n20 * n24;
               const F n27 = n6 + n25;
               const int n29 = n11 <= (F)(0.0);
               const F n30 = n29 ? (F)(0.0) : n27;

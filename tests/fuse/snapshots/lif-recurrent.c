@@ -79,10 +79,10 @@ void forward(const int64_t *a) {
             const F n6 = n5 - n3;
             const int n7 = n6 >= (F)(0.0);
             const F n8 = n7 ? (F)1 : (F)0;
-            const F n12 = n3 * n8;
-            const F n13 = n5 - n12;
+            const F n9 = n3 * n8;
+            const F n10 = n5 - n9;
             st[i] = STORE(n8); fired[i] = (uint8_t)(n8 != 0);
-            v_0[i] = n13;
+            v_0[i] = n10;
           }
           if (stream) stream_out(s + (t * batch + b0 + b) * n, out, (size_t)n * sizeof(S));
           pack(bits + (t * batch + b0 + b) * words, fired, words);
@@ -181,10 +181,10 @@ void backward(const int64_t *a) {
                 const F n6 = n2 * n1;
                 const F n7 = n6 + n0;
                 const F n8 = n7 - n3;
-                const F n11 = ABS(n8);
-                const int n12 = n11 <= (F)(0.5);
-                const F n13 = n12 ? (F)1 : (F)0;
-                any |= (n13 != 0);
+                const F n17 = ABS(n8);
+                const int n18 = n17 <= (F)(0.5);
+                const F n19 = n18 ? (F)1 : (F)0;
+                any |= (n19 != 0);
                 reach[i] |= (uint32_t)any << b;
               }
               if (t + 1 == t1) continue;
@@ -200,9 +200,9 @@ void backward(const int64_t *a) {
                 const F n6 = n5 - n3;
                 const int n7 = n6 >= (F)(0.0);
                 const F n8 = n7 ? (F)1 : (F)0;
-                const F n12 = n3 * n8;
-                const F n13 = n5 - n12;
-                then_0[i] = n13;
+                const F n9 = n3 * n8;
+                const F n10 = n5 - n9;
+                then_0[i] = n10;
               }
             }
           }
@@ -233,13 +233,13 @@ void backward(const int64_t *a) {
                 const F n6 = n2 * n1;
                 const F n7 = n6 + n0;
                 const F n8 = n7 - n3;
-                const F n11 = ABS(n8);
-                const int n12 = n11 <= (F)(0.5);
-                const F n13 = n12 ? (F)1 : (F)0;
-                const F n16 = -n5;
-                const F n17 = n16 * n3;
-                const F n19 = n4 + n17;
-                const F n20 = n19 * n13;
+                const F n13 = -n5;
+                const F n14 = n13 * n3;
+                const F n16 = n4 + n14;
+                const F n17 = ABS(n8);
+                const int n18 = n17 <= (F)(0.5);
+                const F n19 = n18 ? (F)1 : (F)0;
+                const F n20 = n16 * n19;
                 const F n22 = n5 + n20;
                 const F n24 = n22 * n2;
                 gt[i] = STORE(n22); dt[i] = n22;

@@ -47,10 +47,10 @@ static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
             const F n6 = n5 - n3;
             const int n7 = n6 >= (F)(0.0);
             const F n8 = n7 ? (F)1 : (F)0;
-            const F n12 = n3 * n8;
-            const F n13 = n5 - n12;
+            const F n9 = n3 * n8;
+            const F n10 = n5 - n9;
             st[i] = STORE(n8);
-            v_0[i] = n13;
+            v_0[i] = n10;
           }
           if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
         }
@@ -133,9 +133,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n6 = n5 - n3;
               const int n7 = n6 >= (F)(0.0);
               const F n8 = n7 ? (F)1 : (F)0;
-              const F n12 = n3 * n8;
-              const F n13 = n5 - n12;
-              v_0[i] = n13;
+              const F n9 = n3 * n8;
+              const F n10 = n5 - n9;
+              v_0[i] = n10;
             }
           }
           memcpy(marks + ((c + 1) * 1 + 0) * pitch, v_0, (size_t)n * sizeof(F));
@@ -160,12 +160,12 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n6 = n5 - n3;
               const int n7 = n6 >= (F)(0.0);
               const F n8 = n7 ? (F)1 : (F)0;
-              const F n9 = ABS(n6);
-              const int n10 = n9 <= (F)(0.5);
-              const F n12 = n3 * n8;
-              const F n13 = n5 - n12;
-              v_0[i] = n13;
-              flag[0 * pitch + i] = n10;
+              const F n9 = n3 * n8;
+              const F n10 = n5 - n9;
+              const F n11 = ABS(n6);
+              const int n12 = n11 <= (F)(0.5);
+              v_0[i] = n10;
+              flag[0 * pitch + i] = n12;
             }
           }
           for (int64_t t = t1 - 1; t >= t0; t--) {
@@ -184,12 +184,12 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n3 = c_1;
               const F n4 = LOAD(ct[i]);
               const F n5 = g_0[i];
-              const int n12 = flag[0 * pitch + i];
-              const F n13 = n12 ? (F)1 : (F)0;
-              const F n16 = -n5;
-              const F n17 = n16 * n3;
-              const F n19 = n4 + n17;
-              const F n20 = n19 * n13;
+              const F n13 = -n5;
+              const F n14 = n13 * n3;
+              const F n16 = n4 + n14;
+              const int n18 = flag[0 * pitch + i];
+              const F n19 = n18 ? (F)1 : (F)0;
+              const F n20 = n16 * n19;
               const F n22 = n5 + n20;
               const F n24 = n22 * n2;
               gt[i] = STORE(n22);

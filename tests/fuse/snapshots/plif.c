@@ -48,10 +48,10 @@ static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
             const F n7 = n6 - n3;
             const int n8 = n7 >= (F)(0.0);
             const F n9 = n8 ? (F)1 : (F)0;
-            const F n14 = (F)(1.0) - n9;
-            const F n15 = n6 * n14;
+            const F n10 = (F)(1.0) - n9;
+            const F n11 = n6 * n10;
             st[i] = STORE(n9);
-            v_0[i] = n15;
+            v_0[i] = n11;
           }
           if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
         }
@@ -137,9 +137,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n7 = n6 - n3;
               const int n8 = n7 >= (F)(0.0);
               const F n9 = n8 ? (F)1 : (F)0;
-              const F n14 = (F)(1.0) - n9;
-              const F n15 = n6 * n14;
-              v_0[i] = n15;
+              const F n10 = (F)(1.0) - n9;
+              const F n11 = n6 * n10;
+              v_0[i] = n11;
             }
           }
           memcpy(marks + ((c + 1) * 1 + 0) * pitch, v_0, (size_t)n * sizeof(F));
@@ -165,9 +165,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n7 = n6 - n3;
               const int n8 = n7 >= (F)(0.0);
               const F n9 = n8 ? (F)1 : (F)0;
-              const F n14 = (F)(1.0) - n9;
-              const F n15 = n6 * n14;
-              v_0[i] = n15;
+              const F n10 = (F)(1.0) - n9;
+              const F n11 = n6 * n10;
+              v_0[i] = n11;
               held[0 * pitch + i] = n4;
               held[1 * pitch + i] = n7;
             }
@@ -191,14 +191,14 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n9 = held[1 * pitch + i];
               const int n10 = n9 >= (F)(0.0);
               const F n11 = n10 ? (F)1 : (F)0;
-              const F n12 = n9 * (F)(3.141592653589793);
-              const F n13 = n12 * n12;
-              const F n14 = n13 + (F)(1.0);
-              const F n15 = (F)1 / n14;
-              const F n16 = (F)(1.0) - n11;
-              const F n18 = n5 * n16;
-              const F n19 = n4 * n15;
-              const F n21 = n18 + n19;
+              const F n12 = (F)(1.0) - n11;
+              const F n14 = n5 * n12;
+              const F n15 = n9 * (F)(3.141592653589793);
+              const F n16 = n15 * n15;
+              const F n17 = n16 + (F)(1.0);
+              const F n18 = (F)1 / n17;
+              const F n19 = n4 * n18;
+              const F n21 = n14 + n19;
               const F n22 = n21 * n2;
               const F n23 = n21 * n6;
               const F n24 = -n22;

@@ -229,9 +229,9 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n6 = LOAD(ct[i]);
               const F n7 = g_0[i];
               const F n8 = g_1[i];
-              const F n31 = held[0 * pitch + i];
-              const F n32 = n6 + n8;
-              const F n33 = n32 * n31;
+              const F n17 = n6 + n8;
+              const F n32 = held[0 * pitch + i];
+              const F n33 = n17 * n32;
               const F n35 = n7 + n33;
               const F n36 = -n35;
               const F n37 = n36 * n5;

@@ -59,13 +59,13 @@ static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
             const F n12 = n11 - n6;
             const int n13 = n12 >= (F)(0.0);
             const F n14 = n13 ? (F)1 : (F)0;
-            const F n19 = n5 * n14;
-            const F n20 = n9 - n19;
-            const F n21 = n6 * n14;
-            const F n22 = n11 - n21;
+            const F n15 = n5 * n14;
+            const F n16 = n9 - n15;
+            const F n17 = n6 * n14;
+            const F n18 = n11 - n17;
             st[i] = STORE(n14);
-            v_0[i] = n20;
-            v_1[i] = n22;
+            v_0[i] = n16;
+            v_1[i] = n18;
           }
           if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
         }
@@ -170,12 +170,12 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n12 = n11 - n6;
               const int n13 = n12 >= (F)(0.0);
               const F n14 = n13 ? (F)1 : (F)0;
-              const F n19 = n5 * n14;
-              const F n20 = n9 - n19;
-              const F n21 = n6 * n14;
-              const F n22 = n11 - n21;
-              v_0[i] = n20;
-              v_1[i] = n22;
+              const F n15 = n5 * n14;
+              const F n16 = n9 - n15;
+              const F n17 = n6 * n14;
+              const F n18 = n11 - n17;
+              v_0[i] = n16;
+              v_1[i] = n18;
             }
           }
           memcpy(marks + ((c + 1) * 2 + 0) * pitch, v_0, (size_t)n * sizeof(F));
@@ -208,12 +208,12 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n12 = n11 - n6;
               const int n13 = n12 >= (F)(0.0);
               const F n14 = n13 ? (F)1 : (F)0;
-              const F n19 = n5 * n14;
-              const F n20 = n9 - n19;
-              const F n21 = n6 * n14;
-              const F n22 = n11 - n21;
-              v_0[i] = n20;
-              v_1[i] = n22;
+              const F n15 = n5 * n14;
+              const F n16 = n9 - n15;
+              const F n17 = n6 * n14;
+              const F n18 = n11 - n17;
+              v_0[i] = n16;
+              v_1[i] = n18;
               held[0 * pitch + i] = n2;
               held[1 * pitch + i] = n9;
             }
@@ -242,17 +242,17 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n13 = n4 * n12;
               const F n14 = n2 + n13;
               const F n15 = n14 - n6;
-              const F n18 = n15 * (F)(3.141592653589793);
-              const F n19 = n18 * n18;
-              const F n20 = n19 + (F)(1.0);
-              const F n21 = (F)1 / n20;
-              const F n26 = -n9;
-              const F n27 = n26 * n6;
-              const F n29 = n7 + n27;
-              const F n30 = -n8;
-              const F n31 = n30 * n5;
-              const F n33 = n29 + n31;
-              const F n34 = n33 * n21;
+              const F n22 = -n9;
+              const F n23 = n22 * n6;
+              const F n25 = n7 + n23;
+              const F n26 = -n8;
+              const F n27 = n26 * n5;
+              const F n29 = n25 + n27;
+              const F n30 = n15 * (F)(3.141592653589793);
+              const F n31 = n30 * n30;
+              const F n32 = n31 + (F)(1.0);
+              const F n33 = (F)1 / n32;
+              const F n34 = n29 * n33;
               const F n36 = n9 + n34;
               const F n38 = n36 * n4;
               const F n39 = n36 * n12;
