@@ -91,3 +91,19 @@ def test_impossible_lengths_are_refused(readout, lengths):
     for goal in OBJECTIVES.values():
         with pytest.raises(ValueError, match=r"between 1 and the 5 steps"):
             goal.loss(readout, LABELS, torch.tensor(lengths))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("mse", {"smoothing": -0.1}, r"mse: smoothing must lie in \[0, 1\]; got -0.1"),
+        ("mse", {"smoothing": float("nan")}, "got nan"),
+        ("tet", {"weight": "x"}, "weight must lie in .* got 'x'"),
+        ("every_step", {"smoothing": 1.5}, "label_smoothing must be between 0.0 and 1.0"),
+        ("first_spike", {"T": 0.0}, "T must be a finite number above 0"),
+        ("first_spike", {"gamma": -1.0}, "gamma must be a number >= 0; got -1.0"),
+    ],
+)
+def test_impossible_options_are_refused(name, options, words):
+    with pytest.raises((ValueError, RuntimeError), match=words):
+        objective(name, options)

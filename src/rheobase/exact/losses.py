@@ -33,6 +33,8 @@ def first_spike(times: Tensor, labels: Tensor, T: float, gamma: float = 0.01, mi
         given = f"{labels.dtype}, {labels.min().item()} to {labels.max().item()}"
         raise ValueError(f"first_spike: labels must be whole numbers in 0..{times.shape[-1] - 1}; got {given}.")
     positive("first_spike", "T", T)
+    if not 0 <= gamma < math.inf:
+        raise ValueError(f"first_spike: gamma must be a number >= 0; got {gamma}.")
     times = _finite(times, T if missing is None else missing)
     label = times.gather(-1, labels.long()[..., None])[..., 0]
     exponent = (label / T).clamp(max=math.log(torch.finfo(times.dtype).max) / 2)

@@ -7,6 +7,7 @@ What lies after the end of a sequence changes neither loss nor gradient nor pred
 
 import functools
 import inspect
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -52,6 +53,7 @@ def mean_readout(readout: Tensor, labels: Tensor, lengths: Tensor | None = None,
 
 def mse(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Mean squared difference between the readout's mean over time and the label as a one-hot vector."""
+    _share("mse", "smoothing", smoothing)
     classes = readout.shape[-1]
     wanted = (1 - smoothing) * _soft(labels, classes, readout.dtype) + smoothing / classes
     return (over_time(readout, lengths) - wanted).square().mean()
@@ -72,8 +74,7 @@ def tet(
     Errors: ValueError for a weight outside [0, 1] and for another target.
     Source: Deng et al. 2022, with the constants of CLIF's and ILIF's public code.
     """
-    if not 0 <= weight <= 1:
-        raise ValueError(f"tet: weight must lie in [0, 1]; got {weight}.")
+    _share("tet", "weight", weight)
     if target not in ("ones", "onehot"):
         raise unknown("target of tet", str(target), ["ones", "onehot"])
     steps, batch, classes = readout.shape
@@ -83,6 +84,12 @@ def tet(
         squares = squares * valid_steps(lengths, steps)
     per_sample = (1 - weight) * _stepwise(readout, labels, lengths, smoothing).sum(0) + weight * squares.sum(0)
     return (per_sample / (steps if lengths is None else lengths)).sum() / batch
+
+
+def _share(loss: str, name: str, value: float) -> None:
+    """Errors: ValueError where a share of the loss is no number in [0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+        raise ValueError(f"{loss}: {name} must lie in [0, 1]; got {value!r}.")
 
 
 def _stepwise(readout: Tensor, labels: Tensor, lengths: Tensor | None, smoothing: float) -> Tensor:
