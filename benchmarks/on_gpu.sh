@@ -15,7 +15,7 @@ clock benchmarks
 
 if [ "$2" = training ]; then
     for neuron in lif clif; do
-        timeout 280 python3 -m rheobase.cli train clif/cifar10-r18 --neuron $neuron --data cifar-10-part --steps 4 \
+        timeout 280 python3 -m rheobase train clif/cifar10-r18 --neuron $neuron --data cifar-10-part --steps 4 \
             --epochs 16 --validation-fraction 0.05 --select last --precision bfloat16 --channels-last --workers 6 \
             --out "$out/train-$neuron" --result "$out/$neuron.json" >"$out/train-$neuron.log" 2>&1 &
     done

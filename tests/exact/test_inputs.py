@@ -48,6 +48,7 @@ BAD = {
     "padding that has a time": ({"ids": torch.tensor([0, -1])}, "padding needs both"),
     "T zero": ({"T": 0.0}, "T must be finite and above 0"),
     "T infinite": ({"T": INF}, "T must be finite"),
+    "T a flag": ({"T": True}, "T must be finite"),
     "T text": ({"T": "long"}, "T must be one number"),
     "x0 shape": ({"x0": torch.zeros(1, 3)}, r"x0 must be \[2, 3\]"),
     "x0 batch": ({"times": torch.zeros(4, 2), "ids": torch.zeros(4, 2).long(), "x0": torch.zeros(5, 2, 3)}, "batch"),

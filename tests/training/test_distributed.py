@@ -83,7 +83,7 @@ def test_a_killed_process_ends_the_run_with_an_error_and_the_checkpoint_resumes(
     killed = torchrun(folder, "6")
     assert killed.returncode != 0
     assert "SIGKILL" in killed.stderr or "Signal 9" in killed.stderr
-    assert f"torchrun --nproc-per-node 2 -m rheobase.cli train --resume {folder}" in killed.stderr
+    assert f"torchrun --nproc-per-node 2 -m rheobase train --resume {folder}" in killed.stderr
     with pytest.raises(ValueError, match=r"written by 2 processes.*--nproc-per-node 2"):
         train(None, folder, resume=True)
     assert torchrun(folder).returncode == 0

@@ -148,6 +148,12 @@ def test_a_finished_run_that_exchanged_its_neuron_goes_on_to_the_same_record(tmp
     assert reloaded(tmp_path / "run") == ({"CLIF"}, pytest.approx(found["test"]))
 
 
+def test_an_exchange_leaves_readouts_as_they_are(tmp_path):
+    chosen = EXCHANGING.but(learn_readout_tau=True)
+    found = train(chosen, tmp_path / "run")
+    assert reloaded(tmp_path / "run") == ({"CLIF"}, pytest.approx(found["test"]))
+
+
 def test_patience_counts_from_the_exchange(tmp_path):
     chosen = EXCHANGING.but(exchange_after=2, epochs=9, patience=1, learning_rate=1e-12, select="accuracy")
     found = train(chosen, tmp_path / "run")

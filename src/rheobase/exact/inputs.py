@@ -103,7 +103,7 @@ def _network(w_net, w_in: torch.Tensor) -> torch.Tensor | None:
 
 def _end(T) -> float:
     try:
-        T = float(T)
+        T = math.nan if isinstance(T, bool) else float(T)
     except (TypeError, ValueError, RuntimeError):
         _fail("T must be one number", repr(T), "Pass the duration of the trial.")
     if not (math.isfinite(T) and T > 0):

@@ -1,6 +1,6 @@
 """Several processes under torchrun train as one: the same batches, the same step, one record.
 
-`torchrun --nproc-per-node 2 -m rheobase.cli train RECIPE` needs no other change. A batch is split over the ranks,
+`torchrun --nproc-per-node 2 -m rheobase train RECIPE` needs no other change. A batch is split over the ranks,
 DistributedDataParallel averages the gradients, and BatchNorm takes its statistics over the batch of all ranks. What a
 rank draws by itself (dropout, Poisson spikes, probabilistic neurons) is its own.
 """

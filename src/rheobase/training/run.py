@@ -222,7 +222,7 @@ class Run:
     @property
     def go_on(self) -> str:
         """How to carry on with this run."""
-        start = "rheobase" if self.group.size == 1 else f"torchrun --nproc-per-node {self.group.size} -m rheobase.cli"
+        start = "rheobase" if self.group.size == 1 else f"torchrun --nproc-per-node {self.group.size} -m rheobase"
         return f"{start} train --resume {self.folder}"
 
     def save(self) -> None:
@@ -252,7 +252,7 @@ class Run:
         if before != self.group.size:
             raise ValueError(
                 f"{self.folder} was written by {before} processes; this is a run of {self.group.size}. "
-                f"Start as many: torchrun --nproc-per-node {before} -m rheobase.cli train --resume {self.folder}"
+                f"Start as many: torchrun --nproc-per-node {before} -m rheobase train --resume {self.folder}"
             )
         self.task.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

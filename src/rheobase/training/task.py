@@ -17,6 +17,7 @@ from rheobase import data, models
 from rheobase.data import Augmentation, Batch, DataSet, Samples
 from rheobase.data.encodings import Encoding
 from rheobase.data.recordings import Recordings
+from rheobase.layers import LeakyReadout
 from rheobase.models import saved
 from rheobase.neurons import Neuron
 from rheobase.neurons.named import expect_file, warn_of_changes
@@ -133,7 +134,7 @@ def exchanged(config: Config, epoch: int) -> bool:
 
 
 def exchange(task: Task) -> None:
-    """Put the config's other neuron into every place of the first one; weights stay.
+    """Put the config's other neuron into every place of the first one; weights and readouts stay.
 
     Errors: ValueError where either neuron has parameters of its own, for which the optimiser has no state.
     """
@@ -141,8 +142,9 @@ def exchange(task: Task) -> None:
     other = config.but(exchange=None, exchange_after=None).with_neuron(str(config.exchange))
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         donor = prepare(other, task.device, task.data_set).model
+    readouts = {id(part) for one in task.model.modules() if isinstance(one, LeakyReadout) for part in one.modules()}
     for name, module in list(task.model.named_modules()):
-        if isinstance(module, Neuron):
+        if isinstance(module, Neuron) and id(module) not in readouts:
             new = donor.get_submodule(name)
             if any(True for one in (module, new) for _ in one.parameters()):
                 raise ValueError(f"exchange: {config.neuron} or {config.exchange} has parameters of its own.")
