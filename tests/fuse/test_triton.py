@@ -141,14 +141,14 @@ def test_scratch_is_what_the_backward_pass_borrows(monkeypatch):
         borrowed.append(size * 4 if isinstance(size, int) else 0)
         return empty(size, **options)
 
-    for neuron, steps in ((rb.LIF(), 8), (rb.LIF(), 33), (rb.ILIF(), 33)):
+    for neuron, steps in ((rb.LIF(), 16), (rb.LIF(), 33), (rb.PLIF(), 33), (rb.ILIF(), 33)):
         borrowed.clear()
         monkeypatch.setattr(gpu.torch, "empty", counted)
         outcome(neuron, normal((steps, 10)).to(DEVICE), "triton")
         monkeypatch.undo()
-        assert max(borrowed) == gpu.scratch_bytes(neuron.program(), steps, 10)
-    assert gpu.scratch_bytes(rb.LIF().program(), 8, 10) == 0
-    assert gpu.scratch_bytes(rb.LIF().program(), 33, 10) == 4 * 10 * 4
+        assert max(borrowed) == gpu.scratch_bytes(neuron.program(), steps, 10, summed=isinstance(neuron, rb.PLIF))
+    assert gpu.scratch_bytes(rb.LIF().program(), 16, 10) == 0
+    assert gpu.scratch_bytes(rb.LIF().program(), 33, 10) == 3 * 10 * 4
     assert gpu.scratch_bytes(rb.ILIF().program(), 33, 10) == 8 * 4 * 10 * 4
 
 
@@ -228,6 +228,9 @@ PLANTED = [
     ("a final state of zero", "lif", "tl.store(last_v + m, state_v", "tl.store(last_v + m, 0.0 * state_v"),
     ("gradients of final states ignored", "lif", "if cot_v is None", "if True"),
     ("the wrong checkpoint", "lif", "mark = c - 1", "mark = c - c"),
+    ("the wrong checkpoint of several states", "clif", "mark = c - 1", "mark = c - c"),
+    ("the wrong state before the chunk that is held", "lif", "state_v = start_v", "state_v = state_v"),
+    ("the wrong chunk held", "lif", "currents = held", "currents = currents"),
     ("states of a chunk in the wrong order", "lif", "kept_v[CHUNK - 1 - back]", "kept_v[back]"),
     ("the last step left out", "lif", "t < steps", "t < steps - 1"),
     ("a gradient summed over one step", "plif", "sum_rate += ", "sum_rate = "),

@@ -124,7 +124,7 @@ def shape(program: Program, dtype: str, neurons: int, steps: int, backward: bool
     chunk, each, warps = chunk_length(program, steps), 4 if dtype == "float32" else 8, 4
     if backward:
         states = max(len(program.step.states), 1)
-        room = 32 // (chunk * states * (1 + summed))
+        room = 16 // chunk if states == 1 else 8 // (states * (1 + summed))
         each, warps = max(1, min(each, 1 << max(room.bit_length() - 1, 0))), 2
     if neurons >= 1 << 15:
         each = each if neurons >= each << 15 else 1
@@ -134,20 +134,21 @@ def shape(program: Program, dtype: str, neurons: int, steps: int, backward: bool
 
 def _chunked(cut: Shape, steps: int) -> dict[str, Any]:
     """The backward kernel's constants that follow from its chunks."""
-    return {"CHUNK": cut.chunk, "ONCE": "evict_first" if steps > cut.chunk else ""}
+    many = steps > cut.chunk
+    return {"CHUNK": cut.chunk, "MANY": many, "ONCE": "evict_first" if many else ""}
 
 
-def marks(program: Program, steps: int) -> int:
+def marks(program: Program, steps: int, summed: bool = False) -> int:
     """How many times the backward pass over so many steps writes all states to scratch."""
-    return max(-(-steps // chunk_length(program, steps)) - 1, 0)
+    return max(-(-steps // chunk_length(program, steps)) - 1 - gpu_source.holds(program, summed), 0)
 
 
-def scratch_bytes(program: Program, steps: int, neurons: int) -> int:
-    """Bytes that one backward call on x [steps, neurons] borrows: the states before every chunk but the first.
+def scratch_bytes(program: Program, steps: int, neurons: int, summed: bool = False) -> int:
+    """Bytes that one backward call on x [steps, neurons] borrows: the states before the chunks that read x again.
 
     A call of a random neuron whose clock is no multiple of 4 counts up to 3 steps more.
     """
-    return 4 * marks(program, steps) * len(program.step.states) * neurons
+    return 4 * marks(program, steps, summed) * len(program.step.states) * neurons
 
 
 class GpuCall(Call):
@@ -241,7 +242,8 @@ class GpuCall(Call):
         self, arguments: Any, kinds: list, outputs: tuple[Tensor, ...], sums: list[Tensor | None], states: tuple
     ) -> None:
         step, (cot, grad_x, partial) = self.program.step, outputs
-        borrowed = scratch_bytes(self.program, self.x.shape[0] + self.lead, self.neurons)
+        summed = any(kind.wanted for kind in kinds)
+        borrowed = scratch_bytes(self.program, self.x.shape[0] + self.lead, self.neurons, summed)
         scratch = torch.empty(borrowed // 4, dtype=self.dtype, device=self.x.device)
         to_x = grad_x.float() if interpreting() else grad_x  # the interpreter cuts float32 to bfloat16 without rounding
         found = arguments | {"cot_in": cot.detach(), "to_x_out": to_x, "marks": scratch, "partial": partial}

@@ -2,10 +2,10 @@
 
 One program of the grid takes BLOCK neurons through all steps, their states in registers. The forward kernel reads the
 inputs of four steps at once, so that loads overlap. The backward kernel keeps nothing but x and the initial states: it
-first writes the states before every CHUNK steps but the first to scratch, then walks the chunks backwards; of each it
-recomputes the states into registers (the loop over its steps is unrolled) and runs the vector-Jacobian product. Where
-there are several chunks, what is read or written for the last time (ONCE) leaves the cache before the x of the first
-pass, which is read again.
+first runs through the chunks of CHUNK steps and writes the states before them to scratch, then walks them backwards; of
+each it recomputes the states into registers (the loop over its steps is unrolled) and runs the vector-Jacobian product.
+Where there are several chunks (MANY), what is read or written for the last time (ONCE) leaves the cache before the x
+that is read again; some kernels (`holds`) keep x of the last chunk but one in registers.
 
 WHOLE says that the steps fill the groups (the chunks, in the backward pass), so that none lies outside of the call.
 Random numbers come four steps at a time, so drawn steps are counted from the last multiple of four of the clock, `lead`
@@ -116,9 +116,9 @@ class _Code:
 
     def read(self, name: str, first: str, count: str, policy: str = "") -> list[str]:
         """The inputs, or the cotangents, of `count` steps, read together so that none waits for a step's arithmetic."""
-        place = {"currents": "x_in + t.to(tl.int64) * x_step + place", "cots": "cot_in + t.to(tl.int64) * total + m"}
+        place = "cot_in + t.to(tl.int64) * total + m" if name == "cots" else "x_in + t.to(tl.int64) * x_step + place"
         policy = f", eviction_policy={policy}" if policy else ""
-        load = f"tl.load({place[name]}, mask=live, other=0.0{policy})"
+        load = f"tl.load({place}, mask=live, other=0.0{policy})"
         loop = [*self.time(f"{first} + j"), f"{name} = {name} + ({load},)"]
         return [f"{name} = ()", f"for j in tl.static_range({count}):", *_indent(loop)]
 
@@ -192,7 +192,7 @@ def backward_arguments(program: Program, variant: Variant) -> dict[str, str]:
     outputs = {"cot_in": store, "to_x_out": store, "marks": "*fp32", "partial": "*fp64"}
     sums = {f"sums_{name}": "*fp32" for name, kind in wanted(program, variant) if kind.spread}
     states = {f"{side}_{name}": "*fp32" for name in code.states for side in ("first", "cot", "grad")}
-    constants = dict.fromkeys(("BLOCK", "FLAT", "WIDE", "WHOLE", "CHUNK", "ONCE"), "constexpr")
+    constants = dict.fromkeys(("BLOCK", "FLAT", "WIDE", "WHOLE", "CHUNK", "MANY", "ONCE"), "constexpr")
     return code.arguments() | outputs | sums | states | constants
 
 
@@ -205,45 +205,101 @@ def backward_source(program: Program, variant: Variant) -> str:
     quick = not variant.interpreted
     pull = function("pull", "Gradients of one step.", program.backward, outputs, inputs, lanes, quick)
     summed = [name for name, kind in asked if not kind.timed]
+    again = [*_recompute(code), *_pull_chunk(code, asked, list(inputs.values()))]
     lines = [
         *code.start(),
         f"chunks = tl.cdiv(steps{' + lead' if code.drawn else ''}, CHUNK)",
-        *_mark(code),
+        *(code.load(f"first_{name}", f"state_{name}") for name in code.states),
         *(code.load(f"cot_{name}", f"now_{name}") for name in code.states),
         *(f"sum_{name} = tl.zeros([BLOCK], tl.float32)" for name in summed),
-        "for turn in range(chunks):",
-        *_indent(["c = chunks - 1 - turn", *_recompute(code), *_pull_chunk(code, asked, list(inputs.values()))]),
+        *(_holding if holds(program, bool(asked)) else _marking)(code, again),
         *_finish(code, asked),
     ]
     return _module("backward", program, variant, [code.step(), pull], backward_arguments(program, variant), lines)
 
 
+def holds(program: Program, summed: bool) -> bool:
+    """Whether the backward kernel keeps x of the last chunk but one in registers: it has room with one state, and where
+    no gradients of coefficients are `summed`."""
+    return len(program.step.states) < 2 and not summed
+
+
+def _marking(code: _Code, again: list[str]) -> list[str]:
+    """Writes the states before every chunk but the first to scratch; then walks all chunks, last to first."""
+    fresh = code.read("currents", "c * CHUNK", "CHUNK", "ONCE")
+    return [
+        "for c in range(chunks - 1):",
+        *_indent(_mark(code)),
+        "if MANY:",
+        "    tl.debug_barrier()",
+        "for turn in range(chunks):",
+        *_indent(["c = chunks - 1 - turn", *_restore(code), *fresh, *again]),
+    ]
+
+
+def _holding(code: _Code, again: list[str]) -> list[str]:
+    """The same but for the last two chunks: x of the first of them, and the states before both, stay in registers."""
+    fresh = code.read("currents", "c * CHUNK", "CHUNK", "ONCE")
+    first_pass = [*code.read("held", "c * CHUNK", "CHUNK", "ONCE")]
+    if code.states:
+        step = _advanced(code, "c * CHUNK + g * GROUP", "held[g * GROUP + j]")
+        first_pass += [f"start_{name} = state_{name}" for name in code.states]
+        first_pass += ["for g in tl.static_range(CHUNK // GROUP):", *_indent([*_drawn(code), *step])]
+        first_pass = ["for c in range(chunks - 2):", *_indent(_mark(code)), "c = chunks - 2", *first_pass]
+        first_pass.append("tl.debug_barrier()")
+    else:
+        first_pass = ["c = chunks - 2", *first_pass]
+    return [
+        "if MANY:",
+        *_indent(first_pass),
+        "c = chunks - 1",
+        *fresh,
+        *again,
+        "if MANY:",
+        "    c = chunks - 2",
+        *(f"    state_{name} = start_{name}" for name in code.states),
+        "    currents = held",
+        *_indent(again),
+        "    for turn in range(2, chunks):",
+        *_indent(_indent(["c = chunks - 1 - turn", *_restore(code), *fresh, *again])),
+    ]
+
+
 def _mark(code: _Code) -> list[str]:
-    """The first pass: states before every chunk but the first, to scratch."""
-    if not code.states:
-        return []
-    lines = [code.load(f"first_{name}", f"state_{name}") for name in code.states]
+    """Chunk c of the first pass: the states after it to scratch."""
     groups = code.read("currents", "c * CHUNK + g * GROUP", "GROUP", '"evict_last"')
-    groups += code.draw("c * (CHUNK // GROUP) + g")
-    step = [*code.time("c * CHUNK + g * GROUP + j"), *code.at_step("j"), *code.advance("currents[j]", code.drawn)]
-    groups += ["for j in tl.static_range(GROUP):", *_indent(step)]
-    chunk = ["for g in range(CHUNK // GROUP):", *_indent(groups), "mark = c"]
-    for k, name in enumerate(code.states):
-        chunk.append(f"tl.store({_marked(code, k)}, state_{name}, mask=inside)")
-    return [*lines, "for c in range(chunks - 1):", *_indent(chunk), "tl.debug_barrier()"]
+    groups += [*_drawn(code), *_advanced(code, "c * CHUNK + g * GROUP", "currents[j]")]
+    marks = [f"tl.store({_marked(code, k)}, state_{name}, mask=inside)" for k, name in enumerate(code.states)]
+    return ["for g in range(CHUNK // GROUP):", *_indent(groups), "mark = c", *marks]
+
+
+def _drawn(code: _Code) -> list[str]:
+    return code.draw("c * (CHUNK // GROUP) + g")
+
+
+def _advanced(code: _Code, first: str, current: str) -> list[str]:
+    """The states over one group of steps."""
+    step = [*code.time(f"{first} + j"), *code.at_step("j"), *code.advance(current, code.drawn)]
+    return ["for j in tl.static_range(GROUP):", *_indent(step)]
 
 
 def _marked(code: _Code, place: int) -> str:
     return f"marks + (mark.to(tl.int64) * {len(code.states)} + {place}) * total + m"
 
 
-def _recompute(code: _Code) -> list[str]:
-    """Inputs and cotangents of one chunk, all read at once, and its states, kept in registers."""
-    lines = ["if c == 0:"] if code.states else []
-    lines += _indent([code.load(f"first_{name}", f"state_{name}") for name in code.states])
-    lines += ["else:", "    mark = c - 1"] if code.states else []
+def _restore(code: _Code) -> list[str]:
+    """The states before chunk c."""
+    if not code.states:
+        return []
+    lines = ["if c == 0:", *_indent([code.load(f"first_{name}", f"state_{name}") for name in code.states])]
+    lines += ["else:", "    mark = c - 1"]
     for k, name in enumerate(code.states):
         lines.append(f"    state_{name} = tl.load({_marked(code, k)}, mask=inside, other=0.0)")
+    return lines
+
+
+def _recompute(code: _Code) -> list[str]:
+    """Cotangents of chunk c, all read at once, and its states, kept in registers."""
     step = [
         *code.time("c * CHUNK + g * GROUP + j"),
         *code.at_step("j"),
@@ -252,9 +308,8 @@ def _recompute(code: _Code) -> list[str]:
         *code.advance("currents[g * GROUP + j]", code.drawn),
     ]
     names = [*(f"kept_{name}" for name in code.states), *(["uniforms"] if code.random else [])]
-    lines += [line for name in ("currents", "cots") for line in code.read(name, "c * CHUNK", "CHUNK", "ONCE")]
-    lines += [f"{name} = ()" for name in names]
-    groups = [*code.draw("c * (CHUNK // GROUP) + g"), "for j in tl.static_range(GROUP):", *_indent(step)]
+    lines = [*code.read("cots", "c * CHUNK", "CHUNK", "ONCE"), *(f"{name} = ()" for name in names)]
+    groups = [*_drawn(code), "for j in tl.static_range(GROUP):", *_indent(step)]
     return [*lines, "for g in tl.static_range(CHUNK // GROUP):", *_indent(groups)]
 
 
