@@ -362,7 +362,7 @@ def test_the_command_takes_the_result_of_a_run(tmp_path, monkeypatch, capsys):
     from rheobase.training import restore_task
 
     model, x = models.load("model.safetensors"), torch.rand(8, 2, 8)
-    assert torch.equal(model(x), restore_task(tmp_path / "run").model.eval()(x))
+    assert torch.equal(model(x), restore_task(tmp_path / "run").model.cpu().eval()(x))
     assert cli.main(["export", "run"]) == 0 and (tmp_path / "run.nir").exists()
     assert cli.main(["export", "run", "--out", "run.pt2"]) == 1 and "ends in .nir" in capsys.readouterr().err
     assert cli.main(["export", "run", "--deterministic"]) == 1 and "lif draws nothing" in capsys.readouterr().err

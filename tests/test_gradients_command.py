@@ -183,3 +183,20 @@ def test_figures_stay_legible():
     assert len(rows) / above.lines[1].get_markevery() <= 41 and "no firing rate" in below.texts[0].get_text()
     runs = {str(k): [[{"epoch": 1, "train_loss": 1.0, "validation_accuracy": 0.5}]] * 2 for k in range(5)}
     assert not plots.exchange_losses(runs).axes[0].collections, "five bands would hide the lines"
+
+
+def test_figures_take_tensors_as_they_come():
+    """On a device, part of a graph: numpy() alone would refuse them."""
+    import torch
+
+    from rheobase import plots
+    from rheobase.analysis.gradients import Split
+
+    place = "cuda" if torch.cuda.is_available() else "cpu"
+    values = torch.linspace(0.1, 1.0, 5, device=place, requires_grad=True)
+    split = Split(*[values * 1] * 5)
+    assert plots.gradient_parts({"lif": {"layers.0": split, "layers.1": split}}).axes
+    assert plots.gradient_reach({"lif": values * 1}, "reach").axes
+    assert (
+        plots.spread({"layer": values * 1}, "tau").axes and plots.raster((values * 2).view(5, 1, 1)).lines is not None
+    )

@@ -45,7 +45,11 @@ def test_lines_and_planes_of_both_kinds_of_networks(here, capsys):
     assert all((here / "found" / name).stat().st_size > 10_000 for name in ("lines.png", "planes.png"))
     assert (here / "qif/weights.safetensors").read_bytes() == before
     assert cli.main([*arguments, "--out", "again"]) == 0
-    assert json.loads((here / "again/landscape.json").read_text())["lines"] == found["lines"], "noise is fixed"
+    again = json.loads((here / "again/landscape.json").read_text())["lines"]
+    losses = [{name: one["9 samples"]["loss"] for name, one in lines.items()} for lines in (again, found["lines"])]
+    assert losses[0] == losses[1], "noise is fixed"
+    if not torch.cuda.is_available():  # there gradients of weights are summed in any order
+        assert again == found["lines"]
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_delays_equal_the_eager_loop(monkeypatch, state, held):
 
 def test_parts_of_a_weight_are_all_of_it():
     """Every bit of float32 in three numbers of bfloat16; what is not finite stays."""
-    weight = torch.randn(20, 20) * torch.logspace(-6, 6, 20)
+    weight = (torch.randn(20, 20) * torch.logspace(-6, 6, 20)).to(DEVICE)
     parts = recurrent_gpu.parts(weight, 20)
     assert parts.shape == (3, 32, 32) and torch.equal(parts.double().sum(0)[:20, :20].float(), weight)
     assert parts[:, 20:].abs().sum() == parts[:, :, 20:].abs().sum() == 0

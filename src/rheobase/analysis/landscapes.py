@@ -46,7 +46,8 @@ def direction(parameters: Sequence[Tensor], generator: torch.Generator | None = 
     """
     result = []
     for parameter in parameters:
-        noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * (parameter.detach() != 0)
+        noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype).to(parameter.device)
+        noise *= parameter.detach() != 0
         rows = (1, -1) if parameter.dim() < 2 else (parameter.shape[0], -1)
         scale = parameter.detach().reshape(rows).norm(dim=1, keepdim=True)
         unit = noise.reshape(rows) / noise.reshape(rows).norm(dim=1, keepdim=True).clamp(min=1e-30)

@@ -51,7 +51,7 @@ def of_steps(layers: list[Tensor]) -> Tensor:
         return torch.empty(0, 0, dtype=torch.long)
     spikes = torch.cat(layers, 2).movedim(1, 0)
     B, T, N = spikes.shape
-    place = torch.arange(T * N).expand(B, -1)
+    place = torch.arange(T * N, device=spikes.device).expand(B, -1)
     order = torch.sort(torch.where(spikes.reshape(B, -1) > 0, place, T * N), dim=1).values
     return _cut(torch.where(order < T * N, order % N, -1))
 

@@ -130,7 +130,7 @@ class Network:
 
         task, config = self.task, self.task.config
         goal = training.objective(config.loss, config.loss_options)
-        batch = next(data.batches(task.validation[index], task.encode, len(index)))
+        batch = next(data.batches(task.validation[index], task.encode, len(index))).to(task.device)
         x = batch.sequence().to(self.parameters[0].dtype)
         lengths = batch.lengths if config.mask_padding else None
 

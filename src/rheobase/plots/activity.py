@@ -44,7 +44,7 @@ def activity_steps(networks: Networks) -> "Figure":
     def draw(axes: "Axes", layer: LayerActivity, network: str, look: dict) -> None:
         rate = layer.rate_by_step
         marker = look["marker"] if len(rate) <= 20 else ""
-        axes.plot(range(1, len(rate) + 1), rate.numpy(), label=network, **{**look, "marker": marker})
+        axes.plot(range(1, len(rate) + 1), rate.numpy(force=True), label=network, **{**look, "marker": marker})
 
     made = _by_layer(networks, draw, "time step", "spikes per neuron and step")
     for axes in made.axes:
@@ -58,7 +58,7 @@ def activity_potentials(networks: Networks) -> "Figure":
 
     In the panel: the share of potentials inside each network's own support, and the share beyond the axis.
     """
-    middles = ((EDGES[1:] + EDGES[:-1]) / 2).numpy()
+    middles = ((EDGES[1:] + EDGES[:-1]) / 2).numpy(force=True)
     width = float(EDGES[1] - EDGES[0])
 
     def draw(axes: "Axes", layer: LayerActivity, network: str, look: dict) -> None:
@@ -67,7 +67,7 @@ def activity_potentials(networks: Networks) -> "Figure":
             d = EDGES[inside(layer.surrogate, EDGES)]
             axes.axvspan(float(d.min()), float(d.max()), color="0.88", zorder=0)
         row = len(axes.lines)
-        density = (counts / counts.sum() / width).clamp(min=1e-4).numpy()
+        density = (counts / counts.sum() / width).clamp(min=1e-4).numpy(force=True)
         axes.plot(middles[1:-1], density[1:-1], label=network, **{**look, "marker": ""})
         beyond = float((counts[0] + counts[-1]) / counts.sum())
         text = f"inside {100 * layer.inside:.0f} %" + (f", not drawn {100 * beyond:.0f} %" if beyond > 0.005 else "")
@@ -92,7 +92,7 @@ def activity_intervals(networks: Networks) -> "Figure":
         label = f"{network} (CV {layer.cv:.2f})" if math.isfinite(layer.cv) else network
         share = 100 * counts[1:last] / counts.sum()
         marker = look["marker"] if last < 30 else ""
-        axes.plot(steps.numpy(), share.numpy(), label=label, **{**look, "marker": marker})
+        axes.plot(steps.numpy(force=True), share.numpy(force=True), label=label, **{**look, "marker": marker})
 
     made = _by_layer(networks, draw, "interval (time steps)", "intervals (%)", legend=False)
     for axes in made.axes:
@@ -114,7 +114,7 @@ def activity_autocorrelations(networks: Networks, states: Sequence[str] = ("u", 
             for row, name in enumerate(shown):
                 found = layer.autocorrelation.get(name)
                 if found is not None:
-                    grid[row, column].plot(found.numpy(), label=network, **{**style(number), "markersize": 3})
+                    grid[row, column].plot(found.numpy(force=True), label=network, **{**style(number), "markersize": 3})
     for row, name in enumerate(shown):
         grid[row, 0].set_ylabel(f"autocorrelation of {name}")
     for column in range(columns):

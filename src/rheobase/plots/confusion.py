@@ -24,7 +24,7 @@ def confusion_matrix(counts: Tensor, names: Sequence[str] | None = None, title: 
     if counts.shape != (classes, classes) or len(names) != classes:
         given = f"{tuple(counts.shape)} and {len(names)} names"
         raise ValueError(f"confusion_matrix: needs counts [classes, classes] and a name for each class; got {given}.")
-    shares = (counts.double() / counts.sum(1, keepdim=True).clamp(min=1)).cpu().numpy()
+    shares = (counts.double() / counts.sum(1, keepdim=True).clamp(min=1)).numpy(force=True)
     side = min(8.0, 2.6 + 0.34 * classes)
     made = figure(side + 0.8, side)
     axes = made.add_subplot()

@@ -25,9 +25,9 @@ def exchange_losses(runs: Mapping[str, Sequence[Sequence[dict[str, Any]]]], exch
         for number, (label, seeds) in enumerate(runs.items()):
             values = factor * torch.tensor([[row[quantity] for row in epochs] for epochs in seeds])
             at = [row["epoch"] for row in seeds[0]]
-            axes.plot(at, values.mean(0).numpy(), label=label, **style(number))
+            axes.plot(at, values.mean(0).numpy(force=True), label=label, **style(number))
             if len(runs) <= BANDS:
-                low, high = values.min(0).values.numpy(), values.max(0).values.numpy()
+                low, high = values.min(0).values.numpy(force=True), values.max(0).values.numpy(force=True)
                 axes.fill_between(at, low, high, color=COLOURS[number % len(COLOURS)], alpha=0.15, linewidth=0)
         for epoch in exchanges:
             axes.axvline(epoch + 0.5, color="0.5", linestyle=":", linewidth=1)

@@ -42,7 +42,7 @@ def gradient_parts(found: Mapping[str, Mapping[str, Split]]) -> "Figure":
         for axes, picture in zip(column, pictures, strict=True):
             extent = (0.5, picture.shape[1] + 0.5, len(picture) - 0.5, -0.5)
             options = {"aspect": "auto", "cmap": "cividis", "extent": extent, "vmin": low, "vmax": high}
-            made.colorbar(axes.imshow(picture.numpy(), **options), ax=axes)
+            made.colorbar(axes.imshow(picture.numpy(force=True), **options), ax=axes)
             axes.set_yticks(range(len(picture)), [])
             axes.locator_params(axis="x", integer=True)
         column[-1].set_xlabel("time step")
@@ -54,10 +54,10 @@ def gradient_parts(found: Mapping[str, Mapping[str, Split]]) -> "Figure":
 
 
 def _picture(layers: Mapping[str, Split], part: str) -> Tensor:
-    values = torch.stack([getattr(one, part) for one in layers.values()])
+    values = torch.stack([getattr(one, part) for one in layers.values()]).detach()
     if part == "whole":
         return values.clamp(min=1e-12).log10()
-    whole = torch.stack([one.whole for one in layers.values()]).clamp(min=1e-30)
+    whole = torch.stack([one.whole for one in layers.values()]).detach().clamp(min=1e-30)
     return values / whole if part == "temporal" else values
 
 
@@ -69,9 +69,9 @@ def gradient_reach(found: Mapping[str, Tensor], title: str) -> "Figure":
     """
     made = figure(8, 4.6)
     axes = made.add_subplot()
-    relative = {name: (values / values[0]).double() for name, values in found.items()}
+    relative = {name: (values / values[0]).double().detach() for name, values in found.items()}
     for number, (name, values) in enumerate(sorted(relative.items(), key=lambda item: -float(item[1][-1]))):
-        shown = torch.where(values > 0, values, torch.nan).numpy()
+        shown = torch.where(values > 0, values, torch.nan).numpy(force=True)
         axes.plot(range(len(values)), shown, label=name, **style(number))
     axes.set(xlabel="steps between spike and current", ylabel="mean |gradient|, relative to distance 0")
     seen = torch.cat([values[values > 0] for values in relative.values()])
@@ -134,7 +134,7 @@ def exact_surrogates(found: Mapping[str, Mapping[float, Sequence[Comparison]]], 
         for number, (name, by_dt) in enumerate(found.items()):
             rows = torch.tensor([[getattr(one, quantity) for one in networks] for networks in by_dt.values()])
             rows = rows.double().nan_to_num(0.0).clamp(max=10 * LARGEST)
-            low, middle, high = (rows.quantile(q, dim=1).numpy() for q in (0.25, 0.5, 0.75))
+            low, middle, high = (rows.quantile(q, dim=1).numpy(force=True) for q in (0.25, 0.5, 0.75))
             axes.plot(list(by_dt), middle, label=name, **style(number))
             axes.fill_between(list(by_dt), low, high, color=COLOURS[number % len(COLOURS)], alpha=0.12, linewidth=0)
         axes.set(xscale="log", xlabel="time step dt (τ)", ylabel=label)

@@ -53,12 +53,14 @@ def line(landscape: Landscape, jumps: Sequence[Jump], axes: "Axes") -> None:
         if changed is not None:
             low_end, share_of_axes = 0.02 + 0.06 * where, axes.get_xaxis_transform()
             options = {"color": colour, "linewidth": 0.8, "label": label, "transform": share_of_axes}
-            axes.vlines(middles[changed].numpy(), low_end, low_end + 0.05, **options)
+            axes.vlines(middles[changed].numpy(force=True), low_end, low_end + 0.05, **options)
     for jump in jumps:
         axes.axvline(jump.step, color=COLOURS[1], alpha=0.35, linewidth=1)
-    at = steps.numpy()
-    axes.plot(at, integral.numpy(), color=COLOURS[0], linestyle="--", linewidth=1, label="integrated gradient")
-    axes.plot(at, loss.numpy(), color="black", linewidth=1.2, label="loss")
+    at = steps.numpy(force=True)
+    axes.plot(
+        at, integral.numpy(force=True), color=COLOURS[0], linestyle="--", linewidth=1, label="integrated gradient"
+    )
+    axes.plot(at, loss.numpy(force=True), color="black", linewidth=1.2, label="loss")
     axes.set_ylim(low - 0.25 * reach, high + 0.15 * reach)
 
 
@@ -84,7 +86,9 @@ def landscape_planes(found: Mapping[str, Landscape], title: str) -> "Figure":
             ("gap (log10)", gaps(plane).clamp(min=1e-4).log10(), "inferno", {"vmin": -4, "vmax": widest}),
         ]
         for axes, (name, values, colours, options) in zip(row, pictures, strict=True):
-            image = axes.imshow(values.numpy(), origin="lower", extent=extent, cmap=colours, aspect="equal", **options)
+            image = axes.imshow(
+                values.numpy(force=True), origin="lower", extent=extent, cmap=colours, aspect="equal", **options
+            )
             made.colorbar(image, ax=axes, shrink=0.8)
             axes.set_title(f"{network}: {name}", fontsize=9)
     made.suptitle(title)

@@ -20,10 +20,15 @@ def raster(spikes: Tensor, names: Sequence[str] | None = None, axes: "Axes | Non
     if names is not None and len(names) != samples:
         raise ValueError(f"raster: needs one name for each of {samples} samples; got {len(names)}.")
     axes = figure(9, 4).add_subplot() if axes is None else axes
-    time, sample, neuron = spikes.detach().cpu().nonzero(as_tuple=True)
+    time, sample, neuron = spikes.nonzero(as_tuple=True)
     height = max(0.8, 200 / neurons)
     axes.scatter(
-        (sample * steps + time).numpy() + 0.5, neuron.numpy(), marker="|", s=height, color="black", linewidths=0.8
+        (sample * steps + time).numpy(force=True) + 0.5,
+        neuron.numpy(force=True),
+        marker="|",
+        s=height,
+        color="black",
+        linewidths=0.8,
     )
     for edge in range(1, samples):
         axes.axvline(edge * steps, color=COLOURS[1], linewidth=0.6)

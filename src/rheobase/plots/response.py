@@ -25,7 +25,7 @@ def responses(inputs: Mapping[str, Tensor], found: Mapping[str, Mapping[str, Map
     heights = [0.6] + [1.0] * len(found)
     grid = made.subplots(1 + len(found), len(inputs), squeeze=False, sharex=True, height_ratios=heights)
     for axes, (name, x) in zip(grid[0], inputs.items(), strict=True):
-        axes.step(range(len(x)), x.flatten().numpy(), color="black", linewidth=0.9, where="mid")
+        axes.step(range(len(x)), x.flatten().numpy(force=True), color="black", linewidth=0.9, where="mid")
         axes.set(title=f"{name} input", ylim=(0, 1.1 * float(x.max()) or 1.0))
     grid[0][0].set_ylabel("current\n(units of u)")
     for row, (neuron, by_input) in zip(grid[1:], found.items(), strict=True):
@@ -43,8 +43,8 @@ def responses(inputs: Mapping[str, Tensor], found: Mapping[str, Mapping[str, Map
 
 def _membrane(axes: "Axes", record: Mapping[str, Tensor]) -> None:
     steps = range(len(record["s"]))
-    values = {name: value.detach().flatten().numpy() for name, value in record.items()}
-    u = potential(record).detach().flatten().numpy()
+    values = {name: value.flatten().numpy(force=True) for name, value in record.items()}
+    u = potential(record).flatten().numpy(force=True)
     axes.plot(steps, values["threshold"], color="0.5", linewidth=0.7)
     axes.plot(steps, u, color=COLOURS[0], linewidth=1, label="u")
     others = [name for name in values if name not in HIDDEN and values[name].any()]
@@ -68,8 +68,8 @@ def spike_functions(found: Mapping[str, SpikeFunction]) -> "Figure":
     left, right = made.subplots(1, 2)
     for number, (name, one) in enumerate(found.items()):
         look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)], "label": name}
-        left.plot(one.u.numpy(), one.spikes.numpy(), **look)
-        right.plot(one.u.numpy(), one.derivative.numpy(), **look)
+        left.plot(one.u.numpy(force=True), one.spikes.numpy(force=True), **look)
+        right.plot(one.u.numpy(force=True), one.derivative.numpy(force=True), **look)
     left.set(xlabel="membrane potential u (threshold: 1)", ylabel="spikes per step (probability)")
     right.set(xlabel="membrane potential u (threshold: 1)", ylabel="derivative in training (per unit of u)")
     for axes in (left, right):
@@ -88,7 +88,7 @@ def memories(found: Mapping[str, Mapping[str, Tensor]], states: Sequence[str]) -
         for number, (name, by_state) in enumerate(found.items()):
             if state in by_state:
                 look = {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
-                axes.plot(by_state[state].numpy(), label=name, marker="o", markersize=2.5, **look)
+                axes.plot(by_state[state].numpy(force=True), label=name, marker="o", markersize=2.5, **look)
         axes.axhline(0, color="0.5", linewidth=0.6)
         axes.set(xlabel="lag (time steps)", ylabel=f"autocorrelation of {state}")
         axes.grid(alpha=0.3)

@@ -19,8 +19,8 @@ def spread(values: Mapping[str, Tensor], quantity: str) -> "Figure":
     made = figure(7, 0.9 + 0.3 * len(values))
     axes = made.add_subplot()
     for row, value in enumerate(values.values()):
-        flat = value.detach().flatten().cpu()
-        axes.scatter(flat.numpy(), [row] * len(flat), marker="|", color=COLOURS[0], alpha=0.6, s=60)
+        flat = value.detach().flatten()
+        axes.scatter(flat.numpy(force=True), [row] * len(flat), marker="|", color=COLOURS[0], alpha=0.6, s=60)
         axes.plot(float(flat.mean()), row, "o", color="black", markersize=4)
     axes.set_yticks(range(len(values)), list(values), fontsize=8)
     axes.set(ylim=(len(values) - 0.5, -0.5), xlabel=with_unit(quantity))

@@ -56,7 +56,7 @@ def accuracy_grid(found: Mapping[tuple[float, float], Sequence[float]], names: t
         picture[up.index(y), right.index(x)] = 100 * mean(seeds)
     made = figure(2.4 + 0.75 * len(right), 1.4 + 0.6 * len(up))
     axes = made.add_subplot()
-    image = axes.imshow(picture.numpy(), origin="lower", cmap="cividis", aspect="auto")
+    image = axes.imshow(picture.numpy(force=True), origin="lower", cmap="cividis", aspect="auto")
     made.colorbar(image, ax=axes, label="test accuracy (%)")
     middle = sum(image.get_clim()) / 2  # type: ignore[arg-type]
     for row, column in picture.isnan().logical_not().nonzero().tolist():
