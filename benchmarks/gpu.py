@@ -7,7 +7,7 @@
 All sides of a case take turns; CUDA events time calls in a row, so that launching one hides behind another; the median
 counts. `limit` is the time of a copy that moves as many bytes as the kernels must: each input read once, each
 output written once. Before it is timed, each side's spikes are compared with the eager loop's. SpikingJelly runs its
-Triton kernels, LIF also with states rounded to bfloat16, which is less work and not the same spikes; the recurrent
+Triton kernels, LIF also with the states that it keeps for the backward pass rounded to bfloat16; the recurrent
 layer also as a CUDA graph of forward and backward pass, and the network on both sides as those that
 torch.cuda.make_graphed_callables makes, which spares them the launches.
 """

@@ -108,7 +108,7 @@ def chunk_length(program: Program, steps: int) -> int:
     """Steps per chunk of the backward pass: at most 8, with several states 4.
 
     Longer ones read less of x twice, but take registers, so that fewer programs run beside each other: on an H100
-    CLIF at T=8 is 6 % faster in two chunks than in one (`python -m benchmarks.gpu --groups cuts`).
+    CLIF at T=8 is 6 % faster in two chunks than in one (results/benchmarks/gpu-cuts.log).
     """
     return CHUNKS[0] if steps <= CHUNKS[0] or len(program.step.states) > 1 else CHUNKS[1]
 
