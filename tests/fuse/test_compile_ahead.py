@@ -92,7 +92,7 @@ def compiled():
 
 
 def test_a_new_length_of_time_or_seed_compiles_nothing():
-    """Two forward and two backward kernels for every T above 4, whole groups and chunks or not; layouts compile."""
+    """Two forward and two backward kernels for every T above 8, whole groups and chunks or not; layouts compile."""
     assert outside(UNLAUNCHED) == {"steps": 4, "seeds": 2, "layouts": 4, "single": 2}
 
 

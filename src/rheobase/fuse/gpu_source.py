@@ -227,11 +227,9 @@ def holds(program: Program, summed: bool) -> bool:
 def _marking(code: _Code, again: list[str]) -> list[str]:
     """Writes the states before every chunk but the first to scratch; then walks all chunks, last to first."""
     fresh = code.read("currents", "c * CHUNK", "CHUNK", "ONCE")
+    first_pass = ["for c in range(chunks - 1):", *_indent(_mark(code)), "if MANY:", "    tl.debug_barrier()"]
     return [
-        "for c in range(chunks - 1):",
-        *_indent(_mark(code)),
-        "if MANY:",
-        "    tl.debug_barrier()",
+        *(first_pass if code.states else []),
         "for turn in range(chunks):",
         *_indent(["c = chunks - 1 - turn", *_restore(code), *fresh, *again]),
     ]
@@ -240,15 +238,13 @@ def _marking(code: _Code, again: list[str]) -> list[str]:
 def _holding(code: _Code, again: list[str]) -> list[str]:
     """The same but for the last two chunks: x of the first of them, and the states before both, stay in registers."""
     fresh = code.read("currents", "c * CHUNK", "CHUNK", "ONCE")
-    first_pass = [*code.read("held", "c * CHUNK", "CHUNK", "ONCE")]
+    first_pass = ["c = chunks - 2", *code.read("held", "c * CHUNK", "CHUNK", "ONCE")]
     if code.states:
         step = _advanced(code, "c * CHUNK + g * GROUP", "held[g * GROUP + j]")
+        first_pass = ["for c in range(chunks - 2):", *_indent(_mark(code)), *first_pass]
         first_pass += [f"start_{name} = state_{name}" for name in code.states]
         first_pass += ["for g in tl.static_range(CHUNK // GROUP):", *_indent([*_drawn(code), *step])]
-        first_pass = ["for c in range(chunks - 2):", *_indent(_mark(code)), "c = chunks - 2", *first_pass]
         first_pass.append("tl.debug_barrier()")
-    else:
-        first_pass = ["c = chunks - 2", *first_pass]
     return [
         "if MANY:",
         *_indent(first_pass),
