@@ -76,6 +76,49 @@ def test_every_length_of_time(steps):
     dyadic("ilif", (steps, 3))
 
 
+class Flat(rb.Neuron):
+    """A user's neuron without states."""
+
+    states = ()
+
+    def __init__(self):
+        super().__init__(rb.surrogate.ATan(2.0))
+
+    def coefficients(self):
+        return {"gain": 1.5}
+
+    def dynamics(self, x, *, gain):
+        return (self.fire(gain * x, 1.0),)
+
+
+class Noisy(rb.Neuron):
+    """A user's neuron with one state whose threshold is drawn anew at each step."""
+
+    states = ("v",)
+    random = True
+
+    def __init__(self):
+        super().__init__(rb.surrogate.ATan(2.0))
+
+    def coefficients(self):
+        return {"decay": 0.5}
+
+    def dynamics(self, x, v, *, decay, uniform):
+        v = decay * v + x
+        s = self.fire(v, 0.5 + 0.5 * uniform)
+        return s, v - s
+
+
+@pytest.mark.parametrize("steps", [1, 7, 8, 9, 16, 17, 25])
+def test_every_length_of_time_of_neurons_that_hold_a_chunk(steps):
+    """One state or none: whole chunks and parts of them, at clocks inside a group of four random numbers."""
+    x = quarters((steps, 3, 20))
+    compare(Flat(), x)
+    for clock in (0, 1, 3):
+        neuron = Noisy()
+        compare(neuron, x, state=start(neuron, x) | {"t": torch.tensor(clock)})
+
+
 def test_no_steps_hand_the_states_on():
     neuron, x = rb.CLIF(), torch.zeros(0, 5, device=DEVICE)
     state = {"v": torch.randn(5, device=DEVICE), "m": torch.rand(5, device=DEVICE)}

@@ -1,15 +1,18 @@
 """Options of the recurrent network: gains, equal jumps, delays, time constants over orders of magnitude."""
 
 import copy
+import json
 import math
 
 import pytest
 import torch
 
+import rheobase as rb
 from rheobase import models
 from rheobase.analysis.counts import count
 from rheobase.training import Config
 from rheobase.training.optimizers import optimizer
+from rheobase.training.task import prepare
 
 SLOW_AND_FAST = {"tau": 40.0, "tau_log_std": 1.0}
 
@@ -117,3 +120,62 @@ def test_a_rate_for_time_constants_that_are_not_learnt_is_refused():
     config = Config(tau_learning_rate=0.5)
     with pytest.raises(ValueError, match="learns no time constant"):
         optimizer(config, network(neuron="problif", neuron_options={}).named_parameters())
+
+
+def mixed(**options):
+    return network(neuron="lif", neuron_options={}, hidden=(5, 7, 6), feedback=(False, True, False), **options)
+
+
+def test_layers_without_feedback_are_linear_layers_and_neurons():
+    model, x = mixed(in_channels=3, weight_gain=3.0), torch.rand(9, 2, 3)
+    first, second, third = model.layers
+    shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
+    assert shapes == {
+        "layers.0.linear.weight": (5, 3), "layers.1.weight_ih": (7, 5), "layers.1.weight_hh": (7, 7),
+        "layers.2.linear.weight": (6, 7), "readout.weight": (10, 6),
+    }  # fmt: skip
+    inner = second(first.neuron(x @ first.linear.weight.T))
+    assert 0 < inner.mean() < 1
+    torch.testing.assert_close(model(x), model.readout(third.neuron(inner @ third.linear.weight.T)))
+
+
+def test_feedback_for_all_or_none():
+    all_loop, none = network(feedback=(True,)), network(feedback=False)
+    assert torch.equal(all_loop.layers[0].weight_hh, network().layers[0].weight_hh)
+    assert torch.equal(none.layers[0].linear.weight, network().layers[0].weight_ih), "drawn first from the same seed"
+    assert "PSN" in str(network(neuron="psn", neuron_options={}, feedback=False, steps=4))
+    with pytest.raises(TypeError, match="has no single step"):
+        network(neuron="psn", neuron_options={}, steps=4)
+
+
+def test_feedback_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"a flag per hidden layer, 1; got \(True, False\)"):
+        network(feedback=(True, False))
+    with pytest.raises(ValueError, match="longest_delay needs a layer that feeds back"):
+        network(feedback=False, longest_delay=4)
+
+
+def test_options_reach_layers_without_feedback():
+    doubled, plain = mixed(input_gain=2.0, dropout=0.5).layers[0], mixed().layers[0]
+    torch.testing.assert_close(doubled.linear.weight, 2 * plain.linear.weight)
+    off = doubled.dropout(torch.ones(4, 30, 1))
+    assert torch.equal(off, off[:1].expand_as(off)) and set(off.unique().tolist()) == {0.0, 2.0}
+    jumps = network(feedback=False, equal_jumps=True).layers[0]
+    gain = jumps.neuron.coefficients()["gain"].unsqueeze(1)
+    torch.testing.assert_close(jumps.linear.weight * gain, network(feedback=False).layers[0].linear.weight)
+
+
+def test_synapses_of_layers_without_feedback_are_counted():
+    counted = {one.name: one.synapses for one in count(mixed(in_channels=3), torch.rand(9, 2, 3))}
+    assert [counted[name] for name in ("layers.0.linear", "layers.1.weight_hh", "layers.2.linear")] == [15, 49, 42]
+
+
+def test_a_config_says_which_layers_feed_back():
+    config = Config(hidden=(5, 7, 6), feedback=[False, True, False])
+    again = Config.from_dict(json.loads(json.dumps(config.as_dict())))
+    assert again == config and again.feedback == (False, True, False)
+    layers = prepare(config).model.layers
+    assert [isinstance(layer, rb.Recurrent) for layer in layers] == [False, True, False]
+    for wrong in ((True, False), (), ("no",)):
+        with pytest.raises(ValueError, match="config: feedback must be True or False, one for all or one for each"):
+            config.but(feedback=wrong)

@@ -37,6 +37,13 @@ SIZES = Rule(
     lambda value: isinstance(value, (tuple, list)) and bool(value) and all(is_whole(size, 1) for size in value),
     "one whole number >= 1 for every hidden layer, such as (128,)",
 )
+FLAGS = Rule(
+    lambda value: (
+        isinstance(value, bool)
+        or (isinstance(value, (tuple, list)) and bool(value) and all(isinstance(flag, bool) for flag in value))
+    ),
+    "True or False, or one of them for every hidden layer",
+)
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("num_classes", "in_channels", "depth", "mlp_ratio", "stages"), COUNT),
@@ -48,6 +55,7 @@ RULES: dict[str, Rule] = {
     "steps": COUNT_OR_NONE,
     "weight_seed": SEED,
     "hidden": SIZES,
+    "feedback": FLAGS,
 }
 
 

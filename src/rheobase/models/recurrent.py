@@ -1,6 +1,6 @@
 """The recurrent spiking network of the probabilistic-LIF paper: (inputs, recurrent layers, classes)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +8,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from rheobase.layers import LeakyReadout, Recurrent
+from rheobase.layers import Dropout, LeakyReadout, Recurrent
 from rheobase.models.choice import neuron_for
 from rheobase.neurons import Neuron
 
 
+class FeedForward(nn.Sequential):
+    """A linear layer without bias and its neurons, which do not see each other's spikes.
+
+    Shapes: x [T, B, in_features] -> spikes [T, B, features].
+    """
+
+    linear: nn.Linear
+    neuron: Neuron
+
+    def __init__(self, neuron: Neuron, in_features: int, features: int, dropout: float = 0.0):
+        super().__init__()
+        if dropout:
+            self.dropout = Dropout(dropout)
+        self.linear, self.neuron = nn.Linear(in_features, features, bias=False), neuron
+        self.in_features, self.features = in_features, features
+
+
 class RecurrentNetwork(nn.Module):
-    """Recurrent spiking layers and a leaky-integrator readout, no biases.
+    """Spiking layers, recurrent or not, and a leaky-integrator readout, no biases.
 
     Shapes: x [T, B, ...] (flattened to the inputs) -> readout [T, B, classes].
     Errors: ValueError for another number of inputs; TypeError for x that is not floating-point.
@@ -25,7 +42,7 @@ class RecurrentNetwork(nn.Module):
 
         def __call__(self, x: Tensor) -> Tensor: ...
 
-    def __init__(self, layers: list[Recurrent], readout: LeakyReadout):
+    def __init__(self, layers: Sequence[Recurrent | FeedForward], readout: LeakyReadout):
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.readout = readout
@@ -69,6 +86,7 @@ def recurrent(
     longest_delay: int = 0,
     delay_step: int = 1,
     dropout: float = 0.0,
+    feedback: bool | tuple[bool, ...] = True,
 ) -> RecurrentNetwork:
     """Build a RecurrentNetwork with `hidden` neurons per layer.
 
@@ -79,37 +97,49 @@ def recurrent(
     `longest_delay` goes beyond the paper: every neuron's spikes reach the others 0, delay_step, 2 delay_step, ... up to
     longest_delay steps late, drawn once, so that a chain of few spikes spans a long sequence; no parameters.
     `dropout` silences inputs of the first layer in training, the same at every step.
+    `feedback`: which hidden layers are recurrent, one flag for each or one for all; the others are linear layers. So
+    hidden=(64, 256, 256), feedback=(False, True, False) is the network (inputs, 64, 256 recurrent, 256, classes).
     `weight_seed` fixes weights and delays whatever the neuron draws for its own parameters; none: torch's generator.
     """
     sizes = [in_channels, *hidden]
     readout = LeakyReadout(sizes[-1], num_classes, learn_readout_tau, tau=readout_tau, tau_std=readout_tau_std)
     generator = None if weight_seed is None else torch.Generator().manual_seed(weight_seed)
-    layers = [
-        Recurrent(
-            neuron_for(neuron, size, steps, neuron_options),
-            inputs,
-            size,
-            dropout=dropout if k == 0 else 0.0,
-            axon_delays=_delays(size, longest_delay, delay_step, weight_seed),
-        )
-        for k, (inputs, size) in enumerate(pairwise(sizes))
-    ]
-    gains = {"weight_ih": input_gain, "weight_hh": recurrent_gain, "weight": readout_gain}
-    for layer in (*layers, readout):
-        for name, parameter in layer.named_parameters(recurse=False):
-            if name in gains:
-                nn.init.xavier_uniform_(parameter, weight_gain * gains[name], generator)
+    loops = (feedback,) if isinstance(feedback, bool) else tuple(feedback)
+    loops = loops * len(hidden) if len(loops) == 1 else loops
+    if len(loops) != len(hidden):
+        raise ValueError(f"recurrent: feedback needs a flag per hidden layer, {len(hidden)}; got {feedback}.")
+    if longest_delay and not any(loops):
+        raise ValueError("recurrent: longest_delay needs a layer that feeds back; got feedback=False.")
+    layers: list[Recurrent | FeedForward] = []
+    for k, ((inputs, size), loop) in enumerate(zip(pairwise(sizes), loops, strict=True)):
+        made, off = neuron_for(neuron, size, steps, neuron_options), dropout if k == 0 else 0.0
+        delays = _delays(size, longest_delay, delay_step, weight_seed) if loop else None
+        if loop:
+            layers.append(Recurrent(made, inputs, size, dropout=off, axon_delays=delays))
+        else:
+            layers.append(FeedForward(made, inputs, size, off))
+    gains = {"weight_ih": input_gain, "weight_hh": recurrent_gain, "weight": input_gain}
+    weights = [(*found, gains[found[1]]) for layer in layers for found in _weights(layer)]
+    for owner, name, gain in (*weights, (readout, "weight", readout_gain)):
+        nn.init.xavier_uniform_(getattr(owner, name), weight_gain * gain, generator)
     if equal_jumps:
         for layer in layers:
-            for name in ("weight_ih", "weight_hh"):
-                register_parametrization(layer, name, _Jumps(layer))
+            for owner, name in _weights(layer):
+                register_parametrization(owner, name, _Jumps(layer))
     return RecurrentNetwork(layers, readout)
+
+
+def _weights(layer: Recurrent | FeedForward) -> list[tuple[nn.Module, str]]:
+    """The layer's weights, by owner and name."""
+    if isinstance(layer, FeedForward):
+        return [(layer.linear, "weight")]
+    return [(layer, "weight_ih"), (layer, "weight_hh")]
 
 
 class _Jumps(nn.Module):
     """The weights W = J / gain into a layer's neurons, gain the factor on their input current: J are the parameters."""
 
-    def __init__(self, layer: Recurrent):
+    def __init__(self, layer: Recurrent | FeedForward):
         super().__init__()
         if "gain" not in layer.neuron.coefficients():
             raise ValueError(f"recurrent: equal_jumps needs a neuron that scales its input; got {layer.neuron}.")

@@ -26,7 +26,8 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
     """Everything that determines a run. Recipes are functions returning one; variants are `config.but(epochs=3)`."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))  # JSON makes a list of it
+        for name in ("hidden", "feedback"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON makes a list of it
         for name in POSITIVE:
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in POSITIVE_OR_NONE:
@@ -39,6 +40,8 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
                 raise ValueError(f"config: {name} must be finite, because a record is JSON; got {value}. {fix}")
         self._require("seed", 0 <= self.seed < SEEDS, f"0 or above, and below {SEEDS}")
         self._require("hidden", bool(self.hidden) and min(self.hidden) > 0, "one or more positive numbers")
+        fits = len(self.feedback) in (1, len(self.hidden)) and all(flag in (True, False) for flag in self.feedback)
+        self._require("feedback", fits, f"True or False, one for all or one for each of hidden={self.hidden}")
         self._require("average", self.average is None or 0 < self.average < 1, "between 0 and 1, or none")
         self._require("batch", self.batch >= self.accumulate, f"at least accumulate={self.accumulate}")
         both = (self.exchange is None) == (self.exchange_after is None)

@@ -52,8 +52,8 @@ def same(found: dict[str, Any], config: Config) -> bool:
 
 def _what(values: dict[str, Any]) -> dict[str, Any]:
     """The fields of a config, or of a record from before some of them, that say what was trained."""
-    complete = {**DEFAULTS, **values, "hidden": tuple(values["hidden"])}
-    return {name: value for name, value in complete.items() if name not in IGNORED}
+    known = {name: value for name, value in {**DEFAULTS, **values}.items() if name not in IGNORED}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
 
 
 def summary(found: list[dict[str, Any]]) -> str:

@@ -56,6 +56,8 @@ class NetworkSettings:
     """Epochs until the exchange, fewer than all of them."""
     hidden: tuple[int, ...] = (128,)
     """Recurrent network: neurons in each hidden layer."""
+    feedback: tuple[bool, ...] = (True,)
+    """Recurrent network: which hidden layers are recurrent, True or False for each, or one for all."""
     readout_tau: float = 20.0
     """Recurrent network: mean time constant of the readout, in steps."""
     readout_tau_std: float = 5.0

@@ -27,7 +27,8 @@ from rheobase.training.distributed import Group
 
 OWN = "own:"
 RECORD, WEIGHTS = "record.json", "weights.safetensors"
-MODEL_FIELDS = ("hidden", "readout_tau", "readout_tau_std", "learn_readout_tau", "neuron_options", "weight_gain")
+MODEL_FIELDS = ("hidden", "feedback", "readout_tau", "readout_tau_std", "learn_readout_tau", "neuron_options")
+MODEL_FIELDS += ("weight_gain",)
 
 
 @dataclass(frozen=True)
