@@ -13,8 +13,9 @@ from rheobase import data
 from rheobase.neurons.named import expect_file
 from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
-from rheobase.training.distributed import WorkerLost, join, lost, own_device
+from rheobase.training.distributed import Group, WorkerLost, join, lost, own_device
 from rheobase.training.interrupt import Interruption
+from rheobase.training.lock import alone
 from rheobase.training.log import LOG, Log
 from rheobase.training.memory import keep_pages
 from rheobase.training.progress import Reporter
@@ -49,42 +50,55 @@ def train(
     or restoring the run takes the same data set again.
     Under torchrun all processes train together, and the first one writes.
     Errors: Interrupted, Diverged and WorkerLost say how to go on; ValueError and FileNotFoundError for config, data and
-    checkpoint.
+    checkpoint, and for a folder in which another process is training.
     """
     group = join()
-    state = checkpoint.load(folder, previous) if resume else None
-    config = _agreed(config and with_data(config, data_set), state, folder)
-    if state:
-        expect_file(config.neuron, state["circumstances"], folder)
-    if state and data_set is not None and not config.data.startswith(OWN):
-        raise ValueError(f"{folder} is a run on {config.data}; leave out data_set to resume it.")
-    device = own_device(config.device, group)
-    if device is not None:
-        torch.cuda.set_device(device)
-    held = group.share(state is None and (folder / checkpoint.CURRENT).exists())
-    if held:
-        raise ValueError(f"{folder} already holds a run. Resume it with --resume {folder}, or choose another folder.")
-    keep_pages()
-    run = Run(prepare(config, device, data_set), folder, group, command)
-    if not group.first:  # what processes draw differs; the first draws what one by itself would
-        torch.manual_seed(config.seed + (group.rank << 32))
-    parts = {name: getattr(run.task, name) for name in ("train", "validation", "test")}
-    if state is None:
-        if group.first:  # before the first checkpoint: where there is one, its split is known
-            data.save_split(folder / SPLIT, **parts)
-        run.save()
-    else:
-        data.check_split(folder / SPLIT, **parts)
-        run.restore(state)
-        if previous and group.first:
-            checkpoint.step_back(folder)
-    run.log = Log(folder if group.first else None, run.step, tensorboard)
-    try:
-        with _repeatable(), _others_stay(run):
-            _to_the_end(run, console if group.first else None, checkpoint_seconds, after_epoch)
-            return run.finish(test)
-    finally:
-        run.log.close()
+    with contextlib.ExitStack() as hold:
+        if resume:
+            _occupy(folder, group, hold)
+        state = checkpoint.load(folder, previous) if resume else None
+        config = _agreed(config and with_data(config, data_set), state, folder)
+        if state:
+            expect_file(config.neuron, state["circumstances"], folder)
+        if state and data_set is not None and not config.data.startswith(OWN):
+            raise ValueError(f"{folder} is a run on {config.data}; leave out data_set to resume it.")
+        device = own_device(config.device, group)
+        if device is not None:
+            torch.cuda.set_device(device)
+        held = group.share(state is None and (folder / checkpoint.CURRENT).exists())
+        if held:
+            fix = f"Resume it with --resume {folder}, or choose another folder."
+            raise ValueError(f"{folder} already holds a run. {fix}")
+        keep_pages()
+        run = Run(prepare(config, device, data_set), folder, group, command)
+        if not group.first:  # what processes draw differs; the first draws what one by itself would
+            torch.manual_seed(config.seed + (group.rank << 32))
+        parts = {name: getattr(run.task, name) for name in ("train", "validation", "test")}
+        if state is None:
+            if group.first:
+                folder.mkdir(parents=True, exist_ok=True)
+            _occupy(folder, group, hold)
+            if group.first:  # before the first checkpoint: where there is one, its split is known
+                data.save_split(folder / SPLIT, **parts)
+            run.save()
+        else:
+            data.check_split(folder / SPLIT, **parts)
+            run.restore(state)
+            if previous and group.first:
+                checkpoint.step_back(folder)
+        run.log = Log(folder if group.first else None, run.step, tensorboard)
+        try:
+            with _repeatable(), _others_stay(run):
+                _to_the_end(run, console if group.first else None, checkpoint_seconds, after_epoch)
+                return run.finish(test)
+        finally:
+            run.log.close()
+
+
+def _occupy(folder: Path, group: Group, hold: contextlib.ExitStack) -> None:
+    """Keep the folder for this run until `hold` closes. Errors: ValueError where another run has it."""
+    if not group.share(hold.enter_context(alone(folder)) if group.first else None):
+        raise ValueError(f"{folder}: another process is training there. Wait for it, or choose another folder.")
 
 
 def _agreed(config: Config | None, state: dict[str, Any] | None, folder: Path) -> Config:
