@@ -1,7 +1,7 @@
 """Rheobase: leaky-integrate-and-fire neurons that learn. Public names only."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from rheobase import data, exact, layers, models, neurons, surrogate
 from rheobase.fuse.operator import backend, last_backend
@@ -26,16 +26,16 @@ from rheobase.neurons import (
     ProbPLIF,
 )
 
-if TYPE_CHECKING:
+if _TYPE_CHECKING:
     from rheobase import analysis, export, plots, recipes, training  # noqa: F401
 
 __version__ = "0.1.0"
-LATER = ("analysis", "export", "plots", "recipes", "training")  # imported when they are first used
+_LATER = ("analysis", "export", "plots", "recipes", "training")  # imported when they are first used
 
 
-def __getattr__(name: str) -> Any:
-    if name in LATER:
-        return importlib.import_module(f"rheobase.{name}")
+def __getattr__(name: str):
+    if name in _LATER:
+        return _importlib.import_module(f"rheobase.{name}")
     raise AttributeError(f"module 'rheobase' has no attribute {name!r}")
 
 
@@ -70,3 +70,7 @@ __all__ = [
     "pack_spikes",
     "surrogate",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_LATER, *(name for name in globals() if name.startswith("__"))])

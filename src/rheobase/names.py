@@ -15,9 +15,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def unknown(kind: str, given: str, known: Iterable[str]) -> ValueError:
     """The error for a name that is not known: says what was given, the nearest name, and all names."""
     known = sorted(known)
-    near = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ValueError(f"Unknown {kind} {given!r}.{hint} Known: {', '.join(known)}.")
+    lowered = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(given.lower(), lowered, n=1, cutoff=0.4)
+    hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
+    all_of_them = f"Known: {', '.join(known)}." if known else "There is none."
+    return ValueError(f"Unknown {kind} {given!r}.{hint} {all_of_them}")
 
 
 def apart(runs: Sequence[Path]) -> list[str]:

@@ -235,3 +235,11 @@ def test_errors_say_what_to_do():
         uniform([], 1.5)
     with pytest.raises(ValueError, match="Did you mean 'clif'"):
         convention("cliff")
+
+
+@pytest.mark.parametrize(
+    "neuron", [rb.LIF(), rb.DALIF(), rb.CLIF(), rb.ILIF(), rb.PLIF()], ids=lambda one: type(one).__name__
+)
+def test_in_dalifs_convention_a_neuron_costs_two_multiplications_a_step(neuron):
+    layers = by_name(count(nn.Sequential(Linear(6, 5), neuron), binary(7, 3, 6)))
+    assert convention("dalif").spiking(layers["1"]).macs == 2 * 7 * 5

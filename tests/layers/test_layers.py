@@ -160,6 +160,14 @@ def test_threshold_dependent_norm_computes_its_equation(threshold, scale):
     torch.testing.assert_close(norm(x[:1]), norm(x)[:1])
 
 
+@pytest.mark.parametrize("make", [rb.TDBatchNorm2d, rb.layers.BatchNorm2d])
+def test_norms_take_time_and_batch_as_one(make):
+    one, other, x = make(3), make(3), normal(4, 5, 3, 6, 6) * 3 + 1
+    torch.testing.assert_close(rb.TimeFlatten(other)(x), one(x))
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], value, msg=name)
+
+
 REFUSED = [
     (lambda: rb.Recurrent(torch.nn.Linear(2, 2), 2, 2), TypeError, "neuron must be an rb neuron"),
     (lambda: rb.Recurrent(rb.PSN(steps=3), 2, 2), TypeError, "no single step"),
@@ -169,7 +177,7 @@ REFUSED = [
     (lambda: rb.layers.Dropout(1.0), ValueError, r"p must be in \[0, 1\); got 1\.0"),
     (lambda: rb.layers.Dropout(-0.1), ValueError, r"p must be in \[0, 1\); got -0\.1"),
     (lambda: rb.TimeFlatten(torch.nn.Identity())(torch.zeros(3)), ValueError, r"\[T, B, ...\]"),
-    (lambda: rb.TDBatchNorm2d(3)(torch.zeros(2, 3, 4, 4)), ValueError, r"\[T, B, C, H, W\]"),
+    (lambda: rb.TDBatchNorm2d(3)(torch.zeros(3, 4, 4)), ValueError, r"\[T, B, C, H, W\]"),
     (lambda: rb.TDBatchNorm2d(3, threshold=-1.0), ValueError, "threshold must be above 0"),
 ]
 

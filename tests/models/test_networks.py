@@ -208,3 +208,15 @@ def test_factories_get_what_they_ask_for():
     assert made == [(1, 3), (2, 3), (4, 3), (8, 3), (8, 3)] and model(images()).shape == (3, 4, 5)
     assert network("cnn5", rb.PLIF).features.conv3.neuron.w.shape == ()
     assert network("cnn5", rb.PLIF, per_channel=True).features.conv3.neuron.w.shape == (4,)
+
+
+def test_create_takes_the_shape_by_position():
+    model = rb.models.create("cnn5", "lif", 7, 2, 48, width=0.0625)
+    assert (model.in_channels, model.image_size) == (2, (48, 48))
+    assert model(torch.randn(1, 1, 2, 48, 48)).shape == (1, 1, 7)
+
+
+def test_glif_is_channel_wise_as_published_unless_told_otherwise():
+    for per_channel, shape in ((None, (4,)), (True, (4,)), (False, ())):
+        assert network("cnn5", "glif", per_channel=per_channel, steps=2).features.conv3.neuron.tau.shape == shape
+    assert network("cnn5", "plif").features.conv3.neuron.w.shape == ()

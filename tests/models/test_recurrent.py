@@ -179,3 +179,27 @@ def test_a_config_says_which_layers_feed_back():
     for wrong in ((True, False), (), ("no",)):
         with pytest.raises(ValueError, match="config: feedback must be True or False, one for all or one for each"):
             config.but(feedback=wrong)
+
+
+def test_the_readout_learns_its_time_constants_where_the_neurons_do():
+    """EQUATIONS: 108.69 k parameters with (700, 128, 20) ProbPLIF, 68,352 + 266 with (1, 256, 10)."""
+    sizes = {"in_channels": 700, "hidden": 128, "num_classes": 20}
+    assert sum(p.numel() for p in models.create("recurrent", "probplif", **sizes).parameters()) == 108_692
+    assert sum(p.numel() for p in models.create("recurrent", "probplif", hidden=(256,)).parameters()) == 68_618
+    assert sum(p.numel() for p in models.create("recurrent", "problif", **sizes).parameters()) == 108_544
+    fixed = models.create("recurrent", "probplif", **sizes, learn_readout_tau=False)
+    assert sum(p.numel() for p in fixed.parameters()) == 108_672
+
+
+def test_looking_whether_neurons_learn_draws_nothing():
+    torch.manual_seed(3)
+    one = models.create("recurrent", "probplif", neuron_options=SLOW_AND_FAST).state_dict()
+    torch.manual_seed(3)
+    other = models.create("recurrent", "probplif", neuron_options=SLOW_AND_FAST, learn_readout_tau=True).state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_inputs_are_the_pixels_of_an_image():
+    model = models.create("recurrent", "lif", 7, 3, (5, 4))
+    assert model.layers[0].in_features == 60 and model(torch.rand(2, 1, 3, 5, 4)).shape == (2, 1, 7)
+    assert model.config.options["in_channels"] == 60

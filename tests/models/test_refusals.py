@@ -69,7 +69,8 @@ IMPOSSIBLE = {  # options by model, each with values that none of its rules lets
     "recurrent": {
         "num_classes": (0,),
         "in_channels": (0,),
-        "hidden": (8, (0,), (), (2.5,), "8"),
+        "hidden": (0, (0,), (), (2.5,), "8", True),
+        "feedback": (1, (), (1, 0), "no"),
         "readout_tau": (0.0, -1.0),
         "readout_tau_std": (-1.0,),
         "weight_gain": (-1.0, 0.0, "a"),
@@ -78,7 +79,7 @@ IMPOSSIBLE = {  # options by model, each with values that none of its rules lets
     },
     "exact": {
         "num_classes": (0,),
-        "hidden": (8, (0,)),
+        "hidden": (0, (0,)),
         "merge_steps": (0, 1.5),
         "merge_channels": (0,),
         "knots": (0,),

@@ -74,7 +74,6 @@ CASES = [
     (lambda: rb.PSN(steps=3, variant="masked"), ValueError, "order must be a whole number >= 1 for variant"),
     (lambda: rb.PSN(steps=3).step(X[0]), TypeError, "no single step"),
     (lambda: rb.PSN(steps=3).scan(X, {"v": X[0]}), ValueError, "keeps no state"),
-    (lambda: rb.LIF().trace(X[:0]), ValueError, "trace needs at least one time step"),
     (lambda: rb.neurons.create("clfi"), ValueError, "(?i)unknown neuron 'clfi'. did you mean 'clif'"),
     (lambda: rb.ILIF(mpiu="off"), TypeError, "mpiu must be True or False; got 'off'"),
     (lambda: rb.LIF(detach_reset="no"), TypeError, "detach_reset must be True or False"),

@@ -263,3 +263,45 @@ def test_learnable_parameters_carry_the_published_names():
               "dietlif": "leak threshold"}  # fmt: skip
     found = {name: " ".join(k for k, _ in rb.neurons.create(name).named_parameters()) for name in wanted}
     assert found == wanted
+
+
+def test_trace_says_that_it_ran_eager():
+    rb.LIF()(torch.zeros(2, 3))
+    rb.CLIF().trace(torch.zeros(2, 3))
+    assert rb.last_backend() == "eager"
+
+
+@pytest.mark.parametrize("make", [rb.LIF, rb.ProbLIF, lambda: rb.GLIF(steps=3), rb.ALIF])
+def test_trace_of_no_steps_is_empty(make):
+    neuron, x = make(), torch.rand(3, 2, 5)
+    whole, nothing = neuron.trace(x), neuron.trace(x[:0])
+    assert whole.keys() == nothing.keys()
+    for name, values in nothing.items():
+        assert values.shape == (0, 2, 5) and values.dtype == whole[name].dtype, name
+
+
+def test_without_noise_the_probability_of_a_spike_is_the_spike():
+    record = rb.ProbLIF(tau=2.0, sigma=0.0).trace(4 * torch.rand(9, 20))
+    assert torch.equal(record["p"], record["s"]) and 0 < record["s"].mean() < 1
+
+
+def test_a_time_constant_of_zero_has_a_finite_gradient():
+    """α = exp(−1/|τ|) is 0 there, and so is its slope."""
+    neuron, x = rb.ProbPLIF(features=4, seed=0), torch.rand(6, 2, 4)
+    with torch.no_grad():
+        neuron.tau.copy_(torch.tensor([0.0, -0.0, 1e-30, 5.0]))
+    neuron(x).sum().backward()
+    assert torch.equal(neuron.coefficients()["alpha"][:3], torch.zeros(3))
+    assert neuron.tau.grad.isfinite().all() and (neuron.tau.grad[:3] == 0).all() and neuron.tau.grad[3] != 0
+
+
+def test_surrogates_by_name_in_every_constructor():
+    assert rb.LIF(surrogate="atan").surrogate == rb.surrogate.ATan()
+    assert rb.CLIF(surrogate="Rectangle(width=0.5)").surrogate == rb.surrogate.Rectangle(0.5)
+    with pytest.raises(ValueError, match="Did you mean 'ATan'"):
+        rb.LIF(surrogate="atam")
+
+
+def test_public_names_are_all_there_is_to_see():
+    assert {"LIF", "training", "plots", "recipes", "surrogate", "__version__"} <= set(dir(rb))
+    assert not {"Any", "importlib", "TYPE_CHECKING", "atomic", "names"} & set(dir(rb))

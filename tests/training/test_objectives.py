@@ -107,3 +107,25 @@ def test_impossible_lengths_are_refused(readout, lengths):
 def test_impossible_options_are_refused(name, options, words):
     with pytest.raises((ValueError, RuntimeError), match=words):
         objective(name, options)
+
+
+STEPWISE = ["every_step", "last_step", "mean_readout", "mse", "tet"]
+
+
+@pytest.mark.parametrize("name", STEPWISE)
+@pytest.mark.parametrize(
+    ("readout", "labels", "message"),
+    [
+        (torch.zeros(3, 4), LABELS, r"the readout must be \[T, B, classes\].*got shape \(3, 4\)"),
+        (torch.zeros(0, 3, 4), LABELS, "the readout must be .* with at least one step"),
+        (torch.zeros(5, 2, 4), LABELS, r"labels must be \[2\], or soft ones \[2, 4\]"),
+        (torch.zeros(5, 3, 4), torch.zeros(3, 5), r"labels must be \[3\], or soft ones \[3, 4\]"),
+        (torch.zeros(5, 3, 4), LABELS.float(), "labels .* must be whole numbers"),
+        (torch.zeros(5, 3, 3), LABELS, "labels must lie in 0 ... 2; got 0 ... 3"),
+        (torch.zeros(5, 3, 4), LABELS - 1, "labels must lie in 0 ... 3; got -1 ... 2"),
+    ],
+    ids=["no time", "no steps", "batch", "classes", "floats", "too large", "negative"],
+)
+def test_what_does_not_fit_is_refused_in_words(name, readout, labels, message):
+    with pytest.raises(ValueError, match=f"{name}: {message}"):
+        objective(name).loss(readout, labels, None)

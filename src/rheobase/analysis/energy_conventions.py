@@ -15,7 +15,7 @@ from rheobase.analysis.counts import Layer
 from rheobase.analysis.energy_neuron import multiplications, operations
 from rheobase.analysis.energy_prices import FLOAT32, INT32, Cost, Prices
 from rheobase.names import unknown
-from rheobase.neurons import CLIF, DALIF, ILIF, LIF, Neuron
+from rheobase.neurons import CLIF, ILIF, LIF, Neuron
 
 PerNeuron = Mapping[type[Neuron], Cost]
 
@@ -135,7 +135,7 @@ _ALL = (
     Convention(
         "dalif",
         "times T, hooks on layers, 2 MACs per neuron and step; DA-LIF table III",
-        partial(hooked_over_time, published={DALIF: Cost(macs=2), LIF: Cost(macs=2)}),
+        partial(hooked_over_time, published={Neuron: Cost(macs=2)}),
         dense,
     ),
     Convention(

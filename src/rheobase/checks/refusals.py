@@ -32,7 +32,8 @@ def arguments(subject: Subject) -> None:
     if "reset" in subject.signature:
         refuses(f"{subject.name}(reset='sofd')", ValueError, "soft", lambda: subject.neuron(reset="sofd"))
     if "surrogate" in subject.signature:
-        refuses(f"{subject.name}(surrogate='x')", TypeError, "surrogate", lambda: subject.neuron(surrogate="x"))
+        refuses(f"{subject.name}(surrogate=1)", TypeError, "surrogate", lambda: subject.neuron(surrogate=1))
+        refuses(f"{subject.name}(surrogate='atam')", ValueError, "ATan", lambda: subject.neuron(surrogate="atam"))
 
 
 def inputs(subject: Subject) -> None:
@@ -44,6 +45,9 @@ def inputs(subject: Subject) -> None:
     refuses(f"{subject.name}, a number", ValueError, "time", lambda: neuron(torch.zeros(())))
     if subject.random:
         refuses(f"{subject.name}, uniform", ValueError, "uniform.*shape", lambda: neuron(x, uniform=x[1:]))
+        for wrong in (float("nan"), -0.25, 1.5):
+            drawn = torch.full_like(x, wrong)
+            refuses(f"{subject.name}, uniform", ValueError, r"\[0, 1\)", lambda drawn=drawn: neuron(x, uniform=drawn))
     elif not hasattr(neuron, "seed"):
         refuses(f"{subject.name}, uniform", ValueError, "uniform", lambda: neuron(x, uniform=x))
 

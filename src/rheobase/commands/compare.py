@@ -36,7 +36,9 @@ def run(arguments: list[str]) -> int:
     rows = training.compare(
         config, options.neurons.split(","), seeds, folder, command=command, console=terminal.console
     )
-    table = Table(title=f"{config.data}, {len(seeds)} seeds: mean ± standard deviation", title_justify="left", box=None)
+    number = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    title = f"{config.data}, {number}: mean ± standard deviation"
+    table = Table(title=title, title_justify="left", box=None)
     for heading in ("neuron", "accuracy %", "test loss", "firing rate", "parameters", "seconds"):
         table.add_column(heading, justify="left" if heading == "neuron" else "right", overflow="fold")
     for row in sorted(rows, key=lambda row: -row.summary("accuracy")[0]):

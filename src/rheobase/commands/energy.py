@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from rheobase.commands import flags, terminal
-from rheobase.names import apart
+from rheobase.names import apart, unknown
 
 if TYPE_CHECKING:
     from rheobase.analysis.counts import Layer
@@ -94,8 +94,14 @@ def run(arguments: list[str]) -> int:
 
 
 def _check(options: Options) -> None:
-    if bool(options.sources) == (options.model is not None):
+    from rheobase.models import options_of
+
+    if options.sources and options.model is not None:
         raise ValueError("energy: give records of trained networks, or one --model; not both.")
+    if not options.sources and options.model is None:
+        raise ValueError("energy: name runs or records of trained networks, or one --model with a --rate.")
+    if options.model is not None:
+        options_of(options.model)  # says so if there is no such model
     if options.model is not None and options.rate is None:
         raise ValueError("energy: --model has no spikes of its own; say at which --rate, for example --rate 0.15.")
     foreign = ("samples",) if options.model is not None else ("neuron", *BUILT[:-1])
@@ -169,6 +175,8 @@ def _untrained(options: Options) -> "list[Layer]":
     known = models.options_of(options.model)
     offered = {name: getattr(options, name) for name in BUILT}
     asked = {name for name, value in offered.items() if value != getattr(Options(), name)}  # a model may refuse these
+    for name in asked.difference(known):
+        raise unknown(f"option of model {options.model}", name, known)
     settings = {name: value for name, value in offered.items() if name in asked or (name in known and name != "width")}
     settings |= {"neuron_options": chosen.neuron_options} if chosen.neuron_options else {}
     with torch.random.fork_rng(devices=[]):

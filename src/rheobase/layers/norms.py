@@ -9,7 +9,7 @@ from rheobase.neurons.arguments import above
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """torch's BatchNorm2d on x [T, B, C, H, W], statistics over T·B·H·W elements.
+    """torch's BatchNorm2d on x [T, B, C, H, W] or [T·B, C, H, W], statistics over T·B·H·W elements.
 
     An input that repeats over time is normalised once; its running variance is still that of T·B·H·W elements, whose
     unbiased estimate is smaller.
@@ -21,8 +21,11 @@ class BatchNorm2d(nn.BatchNorm2d):
         super().__init__(channels, eps=eps, momentum=momentum)
 
     def forward(self, input: Tensor) -> Tensor:
+        if input.dim() == 4:  # time and batch are one already, as TimeFlatten makes them
+            return self.forward(input.unsqueeze(0)).squeeze(0)
         if input.dim() != 5:
-            raise ValueError(f"{type(self).__name__}: x must be [T, B, C, H, W]; got shape {tuple(input.shape)}.")
+            wanted = "[T, B, C, H, W], or [T·B, C, H, W]"
+            raise ValueError(f"{type(self).__name__}: x must be {wanted}; got shape {tuple(input.shape)}.")
         if self.training:
             self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
         mean, var = self.running_mean, self.running_var
@@ -53,7 +56,7 @@ class TDBatchNorm2d(BatchNorm2d):
 
     Math: `y = λ (a θ (x − μ)/√(var + ε)) + β`, λ and β learnable per channel; a = `scale`, 1/√2 on branches that are
     added. Running statistics as in BatchNorm2d, over T·B·H·W.
-    Shapes: x [T, B, C, H, W].
+    Shapes: x [T, B, C, H, W], or [T·B, C, H, W].
     Source: Zheng et al. 2021.
     """
 

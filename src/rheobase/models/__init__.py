@@ -11,7 +11,7 @@ from rheobase.exact.classifier import EventClassifier
 from rheobase.models import saved
 from rheobase.models.cnn5 import cnn5
 from rheobase.models.exact import exact
-from rheobase.models.network import Network
+from rheobase.models.network import Network, Size, pair
 from rheobase.models.options import check
 from rheobase.models.parts import Parts
 from rheobase.models.plifnet import plifnet, plifnet_dvs
@@ -59,6 +59,7 @@ ImageNetwork = Literal[
     "plifnet_dvs",
     "spike_transformer",
 ]
+Choice = str | Callable[..., Neuron]
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {architecture.__name__: architecture for architecture in _ALL}
 SHARED = [field.name for field in dataclasses.fields(Parts) if field.name != "neuron"]
 
@@ -69,25 +70,37 @@ def names() -> list[str]:
 
 
 @overload
-def create(name: ImageNetwork, neuron: str | Callable[..., Neuron] = "lif", **options: Any) -> Network: ...
+def create(name: ImageNetwork, neuron: Choice = "lif", *shape: Any, **options: Any) -> Network: ...
 @overload
+def create(name: Literal["recurrent"], neuron: Choice = "lif", *shape: Any, **options: Any) -> RecurrentNetwork: ...
+@overload
+def create(name: Literal["exact"], neuron: Choice = "lif", *shape: Any, **options: Any) -> EventClassifier: ...
+@overload
+def create(name: str, neuron: Choice = "lif", *shape: Any, **options: Any) -> nn.Module: ...
 def create(
-    name: Literal["recurrent"], neuron: str | Callable[..., Neuron] = "lif", **options: Any
-) -> RecurrentNetwork: ...
-@overload
-def create(name: Literal["exact"], neuron: str | Callable[..., Neuron] = "lif", **options: Any) -> EventClassifier: ...
-@overload
-def create(name: str, neuron: str | Callable[..., Neuron] = "lif", **options: Any) -> nn.Module: ...
-def create(name: str, neuron: str | Callable[..., Neuron] = "lif", **options: Any) -> nn.Module:
+    name: str,
+    neuron: Choice = "lif",
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    image_size: Size | None = None,
+    **options: Any,
+) -> nn.Module:
     """A model by its name, with the neuron of this lower-case name or from this factory in every spiking layer.
 
-    Image networks take `num_classes=10, in_channels=3, image_size=32` (one side, or height and width), the options of
-    `Parts` (`steps, neuron_options, per_channel, norm, width, weight_seed`) and their own: see `options_of(name)`.
+    Image networks see images of `in_channels` (3) and `image_size` (32; one side, or height and width); `recurrent` and
+    `exact` see `in_channels` inputs (1 and 784), times the pixels of an image where `image_size` is given. All have
+    `num_classes` (10) and options of their own, see `options_of(name)`; image networks share those of `Parts`
+    (`steps, neuron_options, per_channel, norm, width, weight_seed`).
     `neuron="relu"` is the twin without time. `model.config` says what was asked for.
     Errors: ValueError naming the nearest known one for an unknown model or an option that the model does not take, and
     for a value that an option cannot have.
     """
     known = options_of(name)
+    if image_size is not None and "image_size" not in known:
+        height, width = pair(image_size)
+        in_channels, image_size = (3 if in_channels is None else in_channels) * height * width, None
+    shape = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    options = {**{option: value for option, value in shape.items() if value is not None}, **options}
     for option in options:
         if option not in known:
             raise unknown(f"option of model {name}", option, known)

@@ -17,14 +17,14 @@ def neuron_for(
     features: int | tuple[int, ...],
     steps: int | None = None,
     options: Mapping[str, Any] | None = None,
-    per_channel: bool = False,
+    per_channel: bool | None = False,
     **wanted: Any,
 ) -> Neuron:
     """A new neuron for one layer. What the layer knows, `features` and `steps`, goes to neurons that take it.
 
     A factory is called with those of the two that it takes by name, `options` only go to a name. `channels` go to
-    factories that cannot do without, and with `per_channel` to every neuron. `wanted`, settings that one place in a
-    network asks for, come last and go to neurons that take them.
+    factories that cannot do without, and with `per_channel` to every neuron; None: to those that are `channelwise`.
+    `wanted`, settings that one place in a network asks for, come last and go to neurons that take them.
     Errors: ValueError for an unknown name or option, for options beside a factory, and for `per_channel` with a neuron
     that has no parameter to spread; TypeError for what is no factory of neurons.
     """
@@ -35,13 +35,14 @@ def neuron_for(
         if name.lower() not in neurons.KINDS and not in_file(name):
             raise unknown("neuron", name, [*neurons.names(), "relu"])
         kind = neurons.kind(name)
-        offered = _offered(kind, features, steps, per_channel)
+        spread = kind.channelwise if per_channel is None else per_channel
+        offered = _offered(kind, features, steps, spread)
         return neurons.create(name, **{**offered, **given, **_taken(kind, wanted)})
     if options:
         raise ValueError(f"neuron options {dict(options)} need a neuron's name; a factory already holds its options.")
     if not callable(choice) or isinstance(choice, Neuron):
         raise TypeError(f"neuron must be a name or a factory, such as lambda: rb.CLIF(tau=2.0); got {choice!r}.")
-    made = choice(**_offered(choice, features, steps, per_channel), **_taken(choice, wanted))
+    made = choice(**_offered(choice, features, steps, bool(per_channel)), **_taken(choice, wanted))
     if not isinstance(made, Neuron):
         raise TypeError(f"neuron: the factory must return an rb neuron, such as rb.CLIF(); got {made!r}.")
     return made

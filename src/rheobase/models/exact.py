@@ -18,7 +18,7 @@ def exact(
     neuron: str = "theta",
     num_classes: int = 10,
     in_channels: int = 784,
-    hidden: tuple[int, ...] = (100, 100),
+    hidden: int | tuple[int, ...] = (100, 100),
     neuron_options: Mapping[str, Any] | None = None,
     weight_gain: float = 0.5,
     weight_seed: int | None = None,
@@ -53,7 +53,7 @@ def exact(
         )
     return EventClassifier(
         chosen,
-        (math.ceil(in_channels / merge_channels), *hidden, num_classes),
+        (math.ceil(in_channels / merge_channels), *((hidden,) if isinstance(hidden, int) else hidden), num_classes),
         duration,
         gain=weight_gain,
         shift=shift,

@@ -34,7 +34,10 @@ POSITIVE = Rule(lambda value: is_number(value) and value > 0, "above 0, a number
 NOT_NEGATIVE = Rule(lambda value: is_number(value) and value >= 0, "a number >= 0")
 NOT_NEGATIVE_OR_NONE = Rule(lambda value: value is None or NOT_NEGATIVE.holds(value), "a number >= 0, or None")
 SIZES = Rule(
-    lambda value: isinstance(value, (tuple, list)) and bool(value) and all(is_whole(size, 1) for size in value),
+    lambda value: (
+        is_whole(value, 1)
+        or (isinstance(value, (tuple, list)) and bool(value) and all(is_whole(size, 1) for size in value))
+    ),
     "one whole number >= 1 for every hidden layer, such as (128,)",
 )
 FLAGS = Rule(

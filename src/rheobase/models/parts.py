@@ -33,8 +33,8 @@ class Parts:
     """Options of a neuron given by name."""
     steps: int | None = None
     """T: how often an image [B, C, H, W] is shown; neurons with parameters per step are made for it."""
-    per_channel: bool = False
-    """Learnable parameters of a neuron given by name: one per channel instead of one per layer."""
+    per_channel: bool | None = None
+    """Learnable parameters of a neuron given by name: one per channel, or one per layer; none: as it was published."""
     norm: Literal["batch", "td"] = "batch"
     """Batch normalisation, or the threshold-dependent one."""
     width: float = 1.0

@@ -71,10 +71,10 @@ def recurrent(
     neuron: str | Callable[..., Neuron] = "probplif",
     num_classes: int = 10,
     in_channels: int = 1,
-    hidden: tuple[int, ...] = (128,),
+    hidden: int | tuple[int, ...] = (128,),
     readout_tau: float = 20.0,
     readout_tau_std: float = 5.0,
-    learn_readout_tau: bool = False,
+    learn_readout_tau: bool | None = None,
     steps: int | None = None,
     neuron_options: Mapping[str, Any] | None = None,
     weight_gain: float = 1.0,
@@ -88,8 +88,9 @@ def recurrent(
     dropout: float = 0.0,
     feedback: bool | tuple[bool, ...] = True,
 ) -> RecurrentNetwork:
-    """Build a RecurrentNetwork with `hidden` neurons per layer.
+    """Build a RecurrentNetwork of `in_channels` inputs with `hidden` neurons per layer.
 
+    `learn_readout_tau`: time constants of the readout are parameters; None: where those of the neurons are (`tau`).
     `weight_gain` multiplies the Xavier-uniform weights: short sequences through slow neurons need more than 1; the
     gains of input, recurrent and readout weights come on top. With `equal_jumps` the weights into the neurons, learnt
     ones too, count in jumps of the potential: one spike through the same weight moves a slow neuron, and one step of
@@ -101,7 +102,12 @@ def recurrent(
     hidden=(64, 256, 256), feedback=(False, True, False) is the network (inputs, 64, 256 recurrent, 256, classes).
     `weight_seed` fixes weights and delays whatever the neuron draws for its own parameters; none: torch's generator.
     """
+    hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     sizes = [in_channels, *hidden]
+    if learn_readout_tau is None:
+        with torch.random.fork_rng(devices=[]):
+            first = neuron_for(neuron, hidden[0], steps, neuron_options)
+        learn_readout_tau = isinstance(getattr(first, "tau", None), nn.Parameter)
     readout = LeakyReadout(sizes[-1], num_classes, learn_readout_tau, tau=readout_tau, tau_std=readout_tau_std)
     generator = None if weight_seed is None else torch.Generator().manual_seed(weight_seed)
     loops = (feedback,) if isinstance(feedback, bool) else tuple(feedback)

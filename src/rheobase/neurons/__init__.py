@@ -1,6 +1,5 @@
 """All neurons. A new one is a file here and a line below; tests, benchmarks and docs find it by themselves."""
 
-from rheobase import surrogate as surrogates
 from rheobase.names import unknown
 from rheobase.neurons.alif import ALIF
 from rheobase.neurons.base import Neuron
@@ -47,8 +46,6 @@ def create(name: str, **options) -> Neuron:
     """
     name, options = with_options(name, options)
     steps = options.pop("gradient_steps", None)
-    if isinstance(options.get("surrogate"), str):
-        options["surrogate"] = surrogates.from_text(options["surrogate"])
     neuron = kind(name)(**options)
     return neuron if steps is None else truncated(neuron, steps)
 

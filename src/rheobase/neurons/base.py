@@ -54,6 +54,15 @@ def captured(x: Tensor) -> bool:
     return x.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
+def _check_numbers(kind: str, uniform: Tensor) -> None:
+    """Errors: ValueError for random numbers outside [0, 1]; 1 can be a number below it, rounded to 16 bits."""
+    if not uniform.numel() or torch._C._functorch.is_functorch_wrapped_tensor(uniform):  # type: ignore[attr-defined]
+        return
+    least, most = (value.item() for value in uniform.detach().aminmax())
+    if not (least >= 0 and most <= 1):
+        raise ValueError(f"{kind}: uniform must hold numbers in [0, 1); got {least:g} to {most:g}.")
+
+
 class Neuron(nn.Module, metaclass=_Definition):
     """A spiking neuron, defined by one step in ordinary PyTorch.
 
@@ -70,14 +79,17 @@ class Neuron(nn.Module, metaclass=_Definition):
     timed: ClassVar[tuple[str, ...]] = ()
     random: bool = False
     fused: ClassVar[bool] = True
+    channelwise: ClassVar[bool] = False  # published with parameters per channel: image networks make it so
     _key: str | None = None
 
     if TYPE_CHECKING:  # what nn.Module hides from type checkers
 
         def __call__(self, x: Tensor, *, uniform: Tensor | None = None) -> Tensor: ...
 
-    def __init__(self, surrogate: surrogates.Surrogate | None = surrogates.Rectangle(1.0)):  # noqa: B008 (frozen)
+    def __init__(self, surrogate: surrogates.Surrogate | str | None = surrogates.Rectangle(1.0)):  # noqa: B008
         super().__init__()
+        if isinstance(surrogate, str):
+            surrogate = surrogates.from_text(surrogate)
         if surrogate is not None and not isinstance(surrogate, surrogates.Surrogate):
             raise TypeError(f"{type(self).__name__}: surrogate must be an rb.surrogate object; got {surrogate!r}.")
         self.surrogate: surrogates.Surrogate = surrogate  # type: ignore[assignment]
@@ -177,7 +189,8 @@ class Neuron(nn.Module, metaclass=_Definition):
         """
         self._check(x, uniform)
         if not x.shape[0]:
-            raise ValueError(f"{type(self).__name__}: trace needs at least one time step; got x {tuple(x.shape)}.")
+            return self._traced_nothing(x, weight, delays)
+        operator.note_backend("eager")
         before = spikes_before(type(self).__name__, x, state, delays) if weight is not None else None
         values, clock = self._open(x, {k: v for k, v in (state or {}).items() if k != "spikes" or weight is None})
         names = self.described()
@@ -194,6 +207,12 @@ class Neuron(nn.Module, metaclass=_Definition):
         s: list[Tensor] = [row["s"] for row in rows]  # type: ignore[misc]
         spread = {name: [torch.as_tensor(row[name]).to(s[0]).expand_as(s[0]) for row in rows] for name in rows[0]}
         return {name: torch.stack(values) for name, values in spread.items()}
+
+    def _traced_nothing(self, x: Tensor, weight: Tensor | None, delays: Tensor | None) -> State:
+        """The record of no steps: what one step would hold, cut off."""
+        one = x.new_zeros((1, *x.shape[1:]))
+        record = self.trace(one, uniform=one if self.random else None, weight=weight, delays=delays)
+        return {name: values[:0] for name, values in record.items()}
 
     def described(self) -> Step:
         """What the compiler is told about this neuron."""
@@ -295,6 +314,8 @@ class Neuron(nn.Module, metaclass=_Definition):
                 raise ValueError(f"{kind}: uniform must have x's shape {tuple(x.shape)}; got {tuple(uniform.shape)}.")
             if uniform.device != x.device:
                 raise ValueError(f"{kind}: uniform must be on x's device {x.device}; got {uniform.device}.")
+            if not (torch.compiler.is_compiling() or operator.intercepted(uniform) or captured(x)):
+                _check_numbers(kind, uniform)
         elif self.random and getattr(self, "seed", None) is None and captured(x):
             raise RuntimeError(f"{kind}: a CUDA graph repeats its random numbers; give it seed=, or hand in uniform.")
 

@@ -15,7 +15,7 @@ def _logit(p: float) -> float:
 
 
 class GLIF(Neuron):
-    """Gated LIF, per layer or per channel (`channels=n`); all parameters are kept as logits and pass through σ.
+    """Gated LIF, per layer or per channel (`channels=n`; so in image networks); parameters are logits, under σ.
 
     Math: `u = (1 − α(1 − τ)) v (1 − γ s⁻) − (1 − α) leak + (1 − β(1 − g_t)) x − (1 − γ) v_re s⁻ ; s = 1[u > v_th]`,
     s⁻ the last spike, v the last u; gates `alpha, beta, gamma`; `g` one per step. Start: τ = .25, v_th = v_re = .5,
@@ -26,6 +26,7 @@ class GLIF(Neuron):
 
     states = ("v", "s")
     timed = ("gain",)
+    channelwise = True
 
     def __init__(self, *, steps: int, channels: int | None = None, surrogate: Surrogate = Rectangle(1.0)):  # noqa: B008
         super().__init__(surrogate)

@@ -55,7 +55,11 @@ class ProbLIF(Neuron):
 
     def dynamics(self, x, u, z, *, alpha, gain, threshold, slope=None, mix=None, uniform=None):
         u = alpha * u + gain * x - threshold * z
-        z = self.fire(u, threshold) if slope is None else self.draw(u, threshold, slope, mix, uniform)
+        if slope is not None:
+            z = self.draw(u, threshold, slope, mix, uniform)
+        else:
+            z = self.fire(u, threshold)
+            self.note(p=z)
         return z, u, z
 
     def draw(self, u, threshold, slope, mix, uniform):
@@ -106,4 +110,4 @@ class ProbPLIF(ProbLIF):
             torch.nn.init.normal_(self.tau, math.log(tau), log_spread).data.exp_()
 
     def decay(self):
-        return torch.exp(-self.dt / self.tau.abs())
+        return torch.exp(-self.dt / self.tau.abs().clamp(min=self.dt / 1024))  # below, α is 0 and a gradient 0/0

@@ -3,6 +3,7 @@
 Shapes: readout [T, B, classes]; labels [B], or soft ones [B, classes]; lengths [B] (valid steps of each sequence) or
 None where all T are valid. Every loss is a mean over the batch; `smoothing` spreads that share of a label over classes.
 What lies after the end of a sequence changes neither loss nor gradient nor prediction.
+Errors: ValueError for other shapes, no steps, and labels that are no class (looked at on the CPU only).
 """
 
 import functools
@@ -38,21 +39,25 @@ def at_end(readout: Tensor, lengths: Tensor | None = None) -> Tensor:
 
 def every_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Sum over the steps of the negative log-likelihood of log-softmax(readout)."""
+    _check("every_step", readout, labels)
     return _stepwise(readout, labels, lengths, smoothing).sum() / readout.shape[1]
 
 
 def last_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Negative log-likelihood at the last valid step (label-last)."""
+    _check("last_step", readout, labels)
     return cross_entropy(at_end(readout, lengths), labels, label_smoothing=smoothing)
 
 
 def mean_readout(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Negative log-likelihood of the readout's mean over time."""
+    _check("mean_readout", readout, labels)
     return cross_entropy(over_time(readout, lengths), labels, label_smoothing=smoothing)
 
 
 def mse(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Mean squared difference between the readout's mean over time and the label as a one-hot vector."""
+    _check("mse", readout, labels)
     _share("mse", "smoothing", smoothing)
     classes = readout.shape[-1]
     wanted = (1 - smoothing) * _soft(labels, classes, readout.dtype) + smoothing / classes
@@ -74,6 +79,7 @@ def tet(
     Errors: ValueError for a weight outside [0, 1] and for another target.
     Source: Deng et al. 2022, with the constants of CLIF's and ILIF's public code.
     """
+    _check("tet", readout, labels)
     _share("tet", "weight", weight)
     if target not in ("ones", "onehot"):
         raise unknown("target of tet", str(target), ["ones", "onehot"])
@@ -84,6 +90,23 @@ def tet(
         squares = squares * valid_steps(lengths, steps)
     per_sample = (1 - weight) * _stepwise(readout, labels, lengths, smoothing).sum(0) + weight * squares.sum(0)
     return (per_sample / (steps if lengths is None else lengths)).sum() / batch
+
+
+def _check(loss: str, readout: Tensor, labels: Tensor) -> None:
+    """Errors: ValueError where readout or labels are not what the losses take."""
+    if readout.dim() != 3 or not len(readout):
+        wanted = "[T, B, classes] with at least one step"
+        raise ValueError(f"{loss}: the readout must be {wanted}; got shape {tuple(readout.shape)}.")
+    batch, classes = readout.shape[1:]
+    if labels.shape not in ((batch,), (batch, classes)):
+        wanted = f"[{batch}], or soft ones [{batch}, {classes}], for a readout {tuple(readout.shape)}"
+        raise ValueError(f"{loss}: labels must be {wanted}; got shape {tuple(labels.shape)}.")
+    if labels.dim() == 1 and (labels.is_floating_point() or labels.dtype == torch.bool):
+        raise ValueError(f"{loss}: labels [B] must be whole numbers; got {labels.dtype}.")
+    if labels.dim() == 1 and labels.is_cpu and batch and not torch.compiler.is_compiling():
+        least, most = labels.min().item(), labels.max().item()
+        if least < 0 or most >= classes:
+            raise ValueError(f"{loss}: labels must lie in 0 ... {classes - 1}; got {least} ... {most}.")
 
 
 def _share(loss: str, name: str, value: float) -> None:
