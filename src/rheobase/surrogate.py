@@ -19,6 +19,7 @@ from torch import Tensor
 from rheobase.names import unknown
 
 _smooth: ContextVar[bool] = ContextVar("rheobase_smooth", default=False)
+_at_once: ContextVar[bool] = ContextVar("rheobase_slopes_at_once", default=False)
 
 
 @contextlib.contextmanager
@@ -34,6 +35,16 @@ def smooth() -> Iterator[None]:
 def is_smooth() -> bool:
     """Whether the caller stands inside `smooth()`."""
     return _smooth.get()
+
+
+@contextlib.contextmanager
+def slopes_at_once() -> Iterator[None]:
+    """Inside, surrogates compute their slope when they are called, so that a tracer of the step sees all of it."""
+    token = _at_once.set(True)
+    try:
+        yield
+    finally:
+        _at_once.reset(token)
 
 
 class _Inject(torch.autograd.Function):
@@ -115,6 +126,8 @@ class Surrogate(_Settled):
         """Spikes for d = u − threshold, any shape: 1 where d >= 0 (strict: d > 0), gradient `derivative(d)`."""
         if _smooth.get():
             return self.primitive(d)
+        if _at_once.get():
+            self.derivative(d.detach())
         return _Fire.apply(heaviside(d.detach(), strict), d, self.derivative)  # type: ignore[no-any-return]
 
     def _positive(self, *names: str) -> None:

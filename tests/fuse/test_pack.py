@@ -1,6 +1,8 @@
 """`pack_spikes`: what is packed, that it comes back bit for bit, and that everything else stays as it is."""
 
 import contextlib
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -65,7 +67,12 @@ KEPT = {
 
 @pytest.mark.parametrize("name", KEPT)
 def test_everything_else_stays_as_it_is(name, way):
-    assert pack.pack(KEPT[name]) is KEPT[name]
+    held = pack.pack(KEPT[name])
+    assert isinstance(held, pack.Kept)
+    back = pack.unpack(held)
+    assert back is KEPT[name] or (type(back) is type(KEPT[name]) and back.layout == KEPT[name].layout)
+    if back.layout == torch.strided and not back.is_meta:
+        assert back.data_ptr() == KEPT[name].data_ptr() and back.is_neg() == KEPT[name].is_neg()
 
 
 def test_fake_tensors_stay_as_they_are():
@@ -197,3 +204,37 @@ def test_a_neuron_can_be_made_inside_a_context(context):
     with context():
         neuron = rb.CLIF(tau=2.0 + 1e-9)
     assert neuron(torch.ones(3, 70)).shape == (3, 70)
+
+
+@pytest.mark.parametrize("change", ["input", "parameter"])
+def test_what_was_changed_in_place_is_refused_as_without_packing(change):
+    layer, x = torch.nn.Linear(50, 50), torch.randn(4, 20, 50, generator=torch.Generator().manual_seed(0)) * 2
+    for context in (contextlib.nullcontext(), rb.pack_spikes()):
+        with context:
+            current = layer(x)
+            spikes = torch.nn.functional.linear(rb.CLIF()(current) - 0.5, layer.weight)
+            with torch.no_grad():
+                (current if change == "input" else layer.weight).mul_(0)
+            with pytest.raises(RuntimeError, match="version"):
+                spikes.sum().backward()
+
+
+def test_an_operations_own_output_is_freed():
+    """A tensor with its graph, held by that graph, would never be."""
+    x, freed = torch.randn(200, 200, requires_grad=True), []
+    with rb.pack_spikes():
+        y = torch.sigmoid(x)
+    weakref.finalize(y, freed.append, True)
+    del y
+    gc.collect()
+    assert freed
+
+
+def test_second_derivatives_pass_through():
+    x = torch.randn(80, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    found = []
+    for context in (contextlib.nullcontext(), rb.pack_spikes()):
+        with context:
+            (first,) = torch.autograd.grad(torch.sigmoid(x).pow(2).sum(), x, create_graph=True)
+            found.append(torch.autograd.grad(first.sum(), x)[0])
+    assert torch.equal(*found)

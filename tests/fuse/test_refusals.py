@@ -179,3 +179,30 @@ def test_tracing_ends_with_an_error():
     neuron = rb.LIF()
     neuron.threshold = 0.5
     assert neuron(torch.full((1, 1), 0.6)).item() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"), [("\u00b5", "write '\u03bc'"), ("v m", "rename it"), ("in", "rename it"), ("", "rename")]
+)
+def test_names_that_python_could_not_write_are_refused(name, fix):
+    written = {"states": (name,), "dynamics": lambda self, x, v: (self.fire(x + v, 1.0), v)}
+    with pytest.raises(TypeError, match=f"is no name for a state or coefficient in Python; {fix}"):
+        type("Wrong", (rb.Neuron,), written)()
+
+
+def test_a_slope_is_not_written_in_place_behind_the_tracer():
+    class Box(rb.surrogate.Surrogate):
+        def derivative(self, d):
+            slope = torch.ones_like(d)
+            slope.data.masked_fill_(d.abs() > 0.5, 0.0)
+            return slope
+
+    class Boxed(rb.Neuron):
+        def __init__(self):
+            super().__init__(Box())
+
+        def dynamics(self, x):
+            return (self.fire(x, 1.0),)
+
+    with pytest.raises(TraceError, match="writes in place"):
+        Boxed()

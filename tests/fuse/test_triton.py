@@ -1,6 +1,7 @@
 """The fused GPU kernels against the eager loop: on a GPU where there is one, else in Triton's interpreter."""
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -117,6 +118,51 @@ def test_every_length_of_time_of_neurons_that_hold_a_chunk(steps):
     for clock in (0, 1, 3):
         neuron = Noisy()
         compare(neuron, x, state=start(neuron, x) | {"t": torch.tensor(clock)})
+
+
+class Mixed(rb.Neuron):
+    """Single numbers, learnt and constant, where the interpreter's types are its own; spikes of any size."""
+
+    states = ("v",)
+
+    def __init__(self):
+        super().__init__(rb.surrogate.ATan(2.0))
+        self.c = torch.nn.Parameter(torch.tensor(0.25))
+
+    def coefficients(self):
+        return {"c": self.c * 1, "d": 0.5}
+
+    def dynamics(self, x, v, *, c, d):
+        u = 0.5 * v + torch.maximum(torch.minimum(c, d), x) * torch.tanh(torch.ones_like(x))
+        s = self.fire(u, d)
+        return s * 0.75 + u * 0.125, u - s
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_single_numbers_and_spikes_of_any_size(dtype):
+    compare(Mixed(), quarters((9, 40), dtype))
+
+
+def test_several_threads_at_once():
+    neuron, x = rb.CLIF(), normal((9, 300)).to(DEVICE)
+    wanted = outcome(neuron, x, "triton")
+
+    def run(_):
+        found = outcome(rb.CLIF(), x, "triton")
+        return all(torch.equal(found[what], value) for what, value in wanted.items())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(run, range(8)))
+
+
+def test_a_gain_per_step_and_channel_over_no_steps():
+    neuron, x = rb.GLIF(steps=5, channels=3).to(DEVICE), torch.zeros(0, 2, 3, device=DEVICE, requires_grad=True)
+    for backend in ("eager", "triton", *(["cpu"] if DEVICE == "cpu" else [])):
+        neuron.zero_grad()
+        with rb.backend(backend):
+            spikes, last = neuron.scan(x)
+            (spikes.sum() + sum(last[name].sum() for name in neuron.states)).backward()
+        assert neuron.v_th.grad is None or not neuron.v_th.grad.any()
 
 
 def test_no_steps_hand_the_states_on():

@@ -190,16 +190,22 @@ def first_flips_are_near(name, neuron, x, state, uniform, eager: Tensor, fused: 
 
 
 def distance(neuron: Neuron, x: Tensor, state: dict) -> Tensor:
-    """What the surrogate saw at every step, in eager: the potential minus the threshold."""
+    """The potential minus the threshold at every step, in eager: as `trace` records it, or as the surrogate saw it."""
+    with operator.backend("eager"), torch.no_grad():
+        record = neuron.trace(x, state)
+    if {"u", "threshold"} <= record.keys():
+        return record["u"] - record["threshold"]
     seen: list[Tensor] = []
     inner = type(neuron.surrogate).__call__
 
-    def fire(self, d, strict=False):
+    def fire(self, d, *rest, **named):
         seen.append(d)
-        return inner(self, d, strict)
+        return inner(self, d, *rest, **named)
 
     with mock.patch.object(type(neuron.surrogate), "__call__", fire), operator.backend("eager"):
         neuron.scan(x.detach(), state)
+    kind = type(neuron).__name__
+    require(seen, f"{kind}: spikes flip, and dynamics does not say how near: self.note(u=..., threshold=...) would")
     return torch.stack(seen)
 
 

@@ -40,7 +40,8 @@ def run(arguments: list[str]) -> int:
         if not result.passed:
             terminal.say(f"     {result.message}")
     for skipped in checks.skipped(subject):
-        terminal.say(f"skip {checks.name(skipped)}: the surrogate has no primitive to differentiate")
+        without = "dynamics calls inject inside smooth(), too" if subject.injects else "the surrogate has no primitive"
+        terminal.say(f"skip {checks.name(skipped)}: {without}, so there is nothing to differentiate")
     failed = sum(not result.passed for result in results)
     terminal.say(f"\n{len(results) - failed} of {len(results)} checks passed")
     return min(failed, 1)

@@ -46,6 +46,7 @@ def steps(
             with torch.autocast(x.device.type, enabled=False):  # it would multiply in a short type, unlike the kernels
                 current = current + _arriving(sent, loop[2]) @ weight  # type: ignore[index]
         out = step.call(current, now, at, r)
+        out[0] = out[0].expand(x.shape[1:])  # spikes that depend on coefficients alone
         now = out[1:]
         sent.append(out[0])
         yield out

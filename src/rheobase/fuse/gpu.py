@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import os
 import tempfile
+import threading
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ OPTIONS = {"enable_fp_fusion": False}
 NUMBER = Kind()
 
 _modules: dict[str, ModuleType] = {}
+_one_at_a_time = threading.Lock()  # the interpreter's state is one for all threads
 
 
 @functools.cache
@@ -73,8 +75,10 @@ def load(source: str, name: str) -> ModuleType:
     key = hashlib.sha256(source.encode()).hexdigest()[:24]
     if key not in _modules:
         path = build.folder() / f"{name}-{key}.py"
-        if not path.exists() or path.read_text() != source:
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".py", delete=False) as file:
+        if not path.exists() or path.read_text(encoding="utf-8") != source:
+            with tempfile.NamedTemporaryFile(
+                "w", dir=path.parent, suffix=".py", delete=False, encoding="utf-8"
+            ) as file:
                 file.write(source)
             os.replace(file.name, path)
         spec = importlib.util.spec_from_file_location(f"rheobase_kernel_{key}", path)
@@ -178,6 +182,8 @@ class GpuCall(Call):
         kind = Kind(bool(place), timed, value.requires_grad, held=True)
         if not place:
             return {f"at_{name}": data}, kind
+        if timed and not len(data):
+            return {f"at_{name}": data, f"inner_{name}": 1, f"size_{name}": 1}, kind
         rows = [self.layout.spread(row, self.x) for row in (data if timed else (data,))]
         data = torch.stack([row[0].flatten() for row in rows]) if timed else rows[0][0]
         return {f"at_{name}": data, f"inner_{name}": rows[0][1], f"size_{name}": rows[0][2]}, kind
@@ -226,17 +232,20 @@ class GpuCall(Call):
     def launch(self, backward: bool, kinds: list[Kind], arguments: dict[str, Any]) -> None:
         """Run a kernel on the device of x."""
         function, constants = self.prepare(backward, tuple(kinds))
-        with on_device(self.x):
+        with on_device(self.x), _one_at_a_time if interpreting() else contextlib.nullcontext():
             function(**self.shared(), **arguments, **constants)
 
     def launch_forward(
         self, values: Sequence[Coefficient], spikes: Tensor, first: list[Tensor | None], last: list[Tensor]
     ) -> None:
         given, kinds, _ = self.coefficients(values)
-        arguments = {"spikes_out": spikes} | given
+        rounded = interpreting() and spikes.dtype != torch.float32  # the interpreter cuts float32 to bfloat16
+        arguments = {"spikes_out": spikes.float() if rounded else spikes} | given
         for k, name in enumerate(self.program.step.states):
             arguments |= {f"first_{name}": first[k], f"last_{name}": last[k] if last else None}
         self.launch(False, [kind._replace(wanted=False) if kind.wanted else kind for kind in kinds], arguments)
+        if rounded:
+            spikes.copy_(arguments["spikes_out"])
 
     def launch_backward(
         self, arguments: Any, kinds: list, outputs: tuple[Tensor, ...], sums: list[Tensor | None], states: tuple
@@ -245,7 +254,7 @@ class GpuCall(Call):
         summed = any(kind.wanted for kind in kinds)
         borrowed = scratch_bytes(self.program, self.x.shape[0] + self.lead, self.neurons, summed)
         scratch = torch.empty(borrowed // 4, dtype=self.dtype, device=self.x.device)
-        to_x = grad_x.float() if interpreting() else grad_x  # the interpreter cuts float32 to bfloat16 without rounding
+        to_x = grad_x.float() if interpreting() else grad_x
         found = arguments | {"cot_in": cot.detach(), "to_x_out": to_x, "marks": scratch, "partial": partial}
         found |= {f"sums_{name}": s for name, s in zip(step.coefficients, sums, strict=True) if s is not None}
         for name, *row in zip(step.states, *states, strict=True):

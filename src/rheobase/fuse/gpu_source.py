@@ -21,6 +21,7 @@ from rheobase.fuse.cpu import Variant as CpuVariant
 from rheobase.fuse.program import Program
 from rheobase.fuse.tprint import function, prelude
 
+LANES = " + tl.zeros([BLOCK], tl.float32)"  # the interpreter compares single numbers to other types than the compiler
 GROUP = 4  # steps whose inputs are read, and whose random numbers are drawn, together
 POINTERS = {"float32": "*fp32", "bfloat16": "*bf16", "float16": "*fp16"}
 
@@ -101,6 +102,8 @@ class _Code:
             if kind.held and not kind.timed:
                 where = f" + entry_{name}, mask=inside, other=0.0" if kind.spread else ""
                 lines.append(f"c_{name} = tl.load(at_{name}{where})")
+            if self.variant.interpreted and not kind.spread and not kind.timed:
+                lines.append(f"c_{name} = c_{name}{LANES}")
         return lines
 
     def load(self, pointer: str, target: str) -> str:
@@ -134,7 +137,8 @@ class _Code:
                 where = f"t.to(tl.int64) * size_{name} + entry_{name}, mask=live, other=0.0"
                 lines.append(f"c_{name} = tl.load(at_{name} + {where})")
             elif kind.timed:
-                lines.append(f"c_{name} = tl.load(at_{name} + tl.minimum(tl.maximum(t, 0), steps - 1))")
+                spread = LANES if self.variant.interpreted else ""
+                lines.append(f"c_{name} = tl.load(at_{name} + tl.minimum(tl.maximum(t, 0), steps - 1)){spread}")
         if self.drawn:
             lines.append(f"uniform = numbers[{word}]")
         elif self.random:

@@ -130,10 +130,10 @@ class Call:
                 continue
             shape = coefficient_shape(step, name, value, self.x)
             data, inner, size = value.detach().to(self.dtype).resolve_neg().contiguous(), 1, 1
-            if shape and timed:
+            if shape and timed and len(data):
                 rows = [self.layout.spread(row, self.x) for row in data]
                 data, inner, size = torch.stack([row[0].flatten() for row in rows]), rows[0][1], rows[0][2]
-            elif shape:
+            elif shape and not timed:
                 data, inner, size = self.layout.spread(data, self.x)
             alive.append(data)
             arguments += [data.data_ptr(), inner, size]

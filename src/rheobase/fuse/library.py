@@ -18,7 +18,9 @@ _programs: dict[str, Program] = {}
 
 def register(program: Program) -> str:
     """A name by which `rheobase::scan` finds the program; equal programs share one."""
-    text = repr((program.step.name, program.forward, program.backward))
+    step = program.step
+    described = step.name, step.states, step.coefficients, sorted(step.timed), step.random
+    text = repr((*described, program.forward, program.backward))
     key = f"{program.step.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     _programs[key] = program
     return key

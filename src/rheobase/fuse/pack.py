@@ -83,6 +83,32 @@ class Packed(NamedTuple):
     dtype: torch.dtype
 
 
+class Kept(NamedTuple):
+    """A saved tensor as it is, and which of its versions: autograd compares none of what hooks have seen."""
+
+    tensor: Tensor
+    version: int
+
+
+def keep(tensor: Tensor) -> Tensor | Kept:
+    """What a hook keeps of a tensor: no graph of its own, which would be a circle and never be freed."""
+    if tensor.is_inference():
+        return tensor
+    return Kept(tensor if tensor.is_leaf and tensor.requires_grad else tensor.detach(), tensor._version)
+
+
+def kept(saved: Tensor | Kept) -> Tensor:
+    """What `keep` was given. Errors: RuntimeError where it was changed since."""
+    if isinstance(saved, Tensor):
+        return saved
+    if saved.tensor._version != saved.version:
+        raise RuntimeError(
+            f"a tensor {tuple(saved.tensor.shape)} that the backward pass needs was changed in place between the "
+            f"passes: it is at version {saved.tensor._version}; expected version {saved.version}."
+        )
+    return saved.tensor
+
+
 @contextlib.contextmanager
 def pack_spikes() -> Iterator[None]:
     """Inside, tensors of 0 and 1 that autograd saves for the backward pass are kept as one bit per element.
@@ -122,12 +148,12 @@ def noted(tensor: Tensor) -> bool:
     return made is not None and not made.is_inference() and made._version == 0 and made.dtype == tensor.dtype
 
 
-def pack(tensor: Tensor) -> Tensor | Packed:
+def pack(tensor: Tensor) -> Tensor | Kept | Packed:
     """The tensor's bits if it is made of 0 and 1 (and is no parameter), else the tensor."""
     if tensor.dtype not in ONE or not _readable(tensor) or (tensor.is_leaf and tensor.requires_grad):
-        return tensor
+        return keep(tensor)
     if tensor.is_cuda and _refuse(tensor):
-        return tensor
+        return keep(tensor)
     # the same strides where the tensor is dense, else contiguous ones
     stride = torch.empty_like(tensor, device="meta").stride()
     flat = tensor.detach() if stride == tensor.stride() else torch.empty_like(tensor).copy_(tensor)
@@ -135,7 +161,7 @@ def pack(tensor: Tensor) -> Tensor | Packed:
         bits = _pack_gpu(flat)
     else:
         bits = _pack_cpu(flat) if tensor.device.type == "cpu" and build.compiler() else _pack_torch(flat)
-    return tensor if bits is None else Packed(bits, tensor.shape, stride, tensor.dtype)
+    return keep(tensor) if bits is None else Packed(bits, tensor.shape, stride, tensor.dtype)
 
 
 def _refuse(tensor: Tensor) -> bool:
@@ -160,10 +186,10 @@ def _readable(tensor: Tensor) -> bool:
     return plain and not intercepted(tensor) and tensor.numel() >= SMALLEST
 
 
-def unpack(saved: Tensor | Packed) -> Tensor:
+def unpack(saved: Tensor | Kept | Packed) -> Tensor:
     """What `pack` was given."""
-    if isinstance(saved, Tensor):
-        return saved
+    if not isinstance(saved, Packed):
+        return kept(saved)
     if saved.bits.device.type == "cpu" and build.compiler():
         out = pool.empty(saved.shape, saved.stride, saved.dtype)
         _call("unpack", out, saved.bits.data_ptr(), out.data_ptr())

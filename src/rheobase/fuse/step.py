@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import keyword
+import unicodedata
 from collections.abc import Callable, Sequence
 
 import torch
@@ -33,6 +35,13 @@ class Step:
     random: bool = False
 
     def __post_init__(self) -> None:
+        for name in (*self.states, *self.coefficients):
+            if not name.isidentifier() or keyword.iskeyword(name) or unicodedata.normalize("NFKC", name) != name:
+                plain = unicodedata.normalize("NFKC", name)
+                fix = (
+                    f"write {plain!r}, which looks the same" if plain.isidentifier() and plain != name else "rename it"
+                )
+                raise StepError(f"{self.name}: {name!r} is no name for a state or coefficient in Python; {fix}.")
         if taken := RESERVED.intersection(self.states):
             raise StepError(f"{self.name}: no state can be called {min(taken)!r}, which scan uses itself; rename it.")
 

@@ -144,7 +144,10 @@ def expression(node: Node, variables: Mapping[int, str], quick: bool = False) ->
     """The Triton expression of one node."""
     table = EXPRESSIONS | QUOTIENTS if quick else EXPRESSIONS
     text = table.get(node.op, node.op + "({0})")
-    return text.format(*(argument(arg, variables) for arg in node.args))  # type: ignore[arg-type]
+    arguments = [argument(arg, variables) for arg in node.args]  # type: ignore[arg-type]
+    if node.op in SOURCES:  # which take no bare numbers
+        arguments = [f"tl.zeros_like(x) + {arg}" if isinstance(node.args[0], float) else arg for arg in arguments]
+    return text.format(*arguments)
 
 
 def argument(value: Value, variables: Mapping[int, str]) -> str:

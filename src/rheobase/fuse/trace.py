@@ -23,6 +23,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from rheobase.fuse.program import Graph, Node, Program, Value
 from rheobase.fuse.step import Step, StepError
+from rheobase.surrogate import slopes_at_once
 
 Kind = tuple[tuple[int, ...], torch.dtype]
 
@@ -206,6 +207,8 @@ def _program(step: Step, function: Callable, inputs: list[str], outputs: list[st
         raise TraceError(_explain(step.name, error)) from error
     finally:
         _tracing.reset(token)
+    if not tidy:
+        traced.graph.eliminate_dead_code()  # slopes, looked at for writes in place, which stay
     build = _Builder(step.name, tidy, kind[1])
     values: dict[torch.fx.Node, object] = {}
     names = iter(inputs)
@@ -279,12 +282,16 @@ def trace(step: Step) -> Program:
         raise TraceError(f"{step.name}: dynamics takes {twice!r} twice, as x, state or coefficient; rename one.")
 
     def forward(*args: Tensor):
+        with slopes_at_once():  # writes in place are the user's here: see _BACKWARD
+            return stepped(*args)
+
+    def stepped(*args: Tensor):
         return tuple(step.call(args[0], args[1 : n + 1], args[n + 1 : n + 1 + len(step.coefficients)], args[-1]))
 
     def backward(*args: Tensor):
         values, cotangents = args[: len(inputs)], args[len(inputs) :]
         last = values[len(inputs) - len(uniform) :]
-        pulled = torch.func.vjp(lambda *a: forward(*a, *last), *values[: len(inputs) - len(uniform)])
+        pulled = torch.func.vjp(lambda *a: stepped(*a, *last), *values[: len(inputs) - len(uniform)])
         return pulled[1](cotangents)
 
     following = ["s", *(f"next:{name}" for name in step.states)]

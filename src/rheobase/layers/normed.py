@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rheobase.fuse.once import first_order
-from rheobase.fuse.pack import packing
+from rheobase.fuse.pack import Kept, keep, kept, packing
 from rheobase.layers.norms import BatchNorm2d
 from rheobase.layers.overtime import repeated
 
@@ -83,15 +83,15 @@ def normed(norm: nn.Module, neuron: nn.Module, x: Tensor) -> Tensor:
     y = _Normalise.apply(x, weight, norm.bias, recipe)
     place = y.data_ptr(), y.shape, y.stride()  # not y itself: it would live as long as the hook
 
-    def pack(tensor: Tensor) -> Tensor | Recipe:
-        return recipe if (tensor.data_ptr(), tensor.shape, tensor.stride()) == place else tensor
+    def pack(tensor: Tensor) -> Tensor | Kept | Recipe:
+        return recipe if (tensor.data_ptr(), tensor.shape, tensor.stride()) == place else keep(tensor)
 
     with torch.autograd.graph.saved_tensors_hooks(pack, _unpack):
         return neuron(y)
 
 
-def _unpack(saved: Tensor | Recipe) -> Tensor:
-    return saved.cook() if isinstance(saved, Recipe) else saved
+def _unpack(saved: Tensor | Kept | Recipe) -> Tensor:
+    return saved.cook() if isinstance(saved, Recipe) else kept(saved)
 
 
 class SpikingSequential(nn.Sequential):

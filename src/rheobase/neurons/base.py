@@ -81,6 +81,7 @@ class Neuron(nn.Module, metaclass=_Definition):
     fused: ClassVar[bool] = True
     channelwise: ClassVar[bool] = False  # published with parameters per channel: image networks make it so
     _key: str | None = None
+    _inside: tuple[str | None, ...] = ()
 
     if TYPE_CHECKING:  # what nn.Module hides from type checkers
 
@@ -226,15 +227,23 @@ class Neuron(nn.Module, metaclass=_Definition):
     def program(self) -> Program:
         """The step and its vector-Jacobian product as scalar programs; traced once per kind and settings."""
         found = self.__dict__.get("_program")
-        if found is None:
+        if found is None or (self._modules and self._inner() != self._inside):
+            for value in vars(self).values():
+                if isinstance(value, surrogates.Surrogate):
+                    value.settle()
+            vars(self)["_inside"] = self._inner()
             step = dataclasses.replace(self.described(), function=stand_in(self).dynamics)
             found = trace.cached(step, settings(self))
             vars(self).update(_program=found, _key=library.register(found))
         return found
 
+    def _inner(self) -> tuple[str | None, ...]:
+        """The programs of neurons inside this one, whose steps may be a part of its own."""
+        return tuple(part._key for part in self.modules() if isinstance(part, Neuron) and part is not self)
+
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: everything but the traced program, which is traced again where it is needed."""
-        return {name: value for name, value in vars(self).items() if name not in ("_program", "_key")}
+        return {name: value for name, value in vars(self).items() if name not in ("_program", "_key", "_inside")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

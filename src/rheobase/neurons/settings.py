@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import inspect
 import numbers
+import operator
 import types
 from typing import Any
 
@@ -15,18 +16,63 @@ from torch import Tensor, nn
 from rheobase.fuse.trace import TraceError
 from rheobase.surrogate import Surrogate
 
-MACHINERY = frozenset(vars(nn.Module())) | {"_program", "_key"}
+MACHINERY = frozenset(vars(nn.Module())) | {"_program", "_key", "_inside"}
 FUNCTIONS = (type, types.FunctionType, types.BuiltinFunctionType)
 FIXED = (type(None), bool, numbers.Number, str, bytes, enum.Enum, torch.dtype, torch.device, torch.Size, *FUNCTIONS)
 
 
 def settings(neuron: nn.Module) -> tuple | None:
-    """Everything a step can depend on besides its arguments; None where that cannot be compared."""
+    """Everything a step can depend on besides its arguments; None where that cannot be compared.
+
+    Of tensors, which are hidden from a step, that they are there, and their shapes; of the class and what its functions
+    know by name, what is plain data.
+    """
     own = {name: value for name, value in vars(neuron).items() if name not in MACHINERY}
     if neuron._modules:
         return None
+    tensors = {**neuron._parameters, **neuron._buffers}
+    shapes = tuple((name, None if value is None else tuple(value.shape)) for name, value in tensors.items())
     try:
-        return type(neuron), _comparable(own)
+        return type(neuron), _comparable(own), shapes, _around(type(neuron))
+    except TypeError:
+        return None
+
+
+def _around(kind: type) -> tuple:
+    """Plain data that the functions of a class can read besides the neuron's own: its attributes and their globals."""
+    found = []
+    for owner in kind.__mro__:
+        if owner is nn.Module or owner.__module__ == "rheobase.neurons.base":
+            break
+        for name, value in vars(owner).items():
+            if isinstance(value, types.FunctionType):
+                found += [(name, value), *_known(value)]
+            elif not name.startswith("__") and (key := _plain(value)) is not None:
+                found.append((name, key))
+    return tuple(found)
+
+
+def _known(function: types.FunctionType) -> list[tuple]:
+    """Plain data among the globals and the closure of a function."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    values = {name: function.__globals__.get(name) for name in function.__code__.co_names}
+    values |= {name: cell.cell_contents for name, cell in cells if _filled(cell)}
+    return [(name, key) for name, value in values.items() if (key := _plain(value)) is not None]
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+def _plain(value: Any) -> tuple | None:
+    """Numbers, text and tuples of them as a key; None for all else."""
+    if isinstance(value, FUNCTIONS) or value is None:
+        return None
+    try:
+        return _comparable(value) if isinstance(value, (*FIXED, tuple)) else None
     except TypeError:
         return None
 
@@ -88,7 +134,10 @@ def _hidden(name: str, value: Any) -> Any:
         twin = object.__new__(type(value))
         vars(twin).update(_without_values(vars(value)))
         return twin
-    fixed = name in MACHINERY or isinstance(value, (*FIXED, tuple))
+    if isinstance(value, tuple) and not isinstance(value, torch.Size):
+        inside = [_hidden(name, one) for one in value]
+        return value if all(map(operator.is_, inside, value)) else tuple(inside)
+    fixed = name in MACHINERY or isinstance(value, FIXED)
     return value if fixed else _Changeable(name, value)
 
 

@@ -106,11 +106,11 @@ void forward(const int64_t *a) {
             const F n15 = n14 * n6;
             const F n16 = (n15 < (F)(0.0) || n15 != n15 ? n15 : (F)(0.0));
             const F n17 = rb_exp(n16);
-            const int n21 = n8 < n17;
-            const F n22 = n21 ? (F)1 : (F)0;
-            st[i] = STORE(n22); fired[i] = (uint8_t)(n22 != 0);
+            const int n18 = n8 < n17;
+            const F n19 = n18 ? (F)1 : (F)0;
+            st[i] = STORE(n19); fired[i] = (uint8_t)(n19 != 0);
             v_0[i] = n13;
-            v_1[i] = n22;
+            v_1[i] = n19;
           }
           if (stream) stream_out(s + (t * batch + b0 + b) * n, out, (size_t)n * sizeof(S));
           pack(bits + (t * batch + b0 + b) * words, fired, words);
@@ -230,9 +230,9 @@ void backward(const int64_t *a) {
                 const F n11 = n9 + n10;
                 const F n12 = n5 * n2;
                 const F n13 = n11 - n12;
-                const F n22 = ones[i];
+                const F n19 = ones[i];
                 then_0[i] = n13;
-                then_1[i] = n22;
+                then_1[i] = n19;
               }
             }
           }

@@ -67,11 +67,11 @@ static void forward_blocks(const int64_t *a, int64_t *next, int64_t me) {
             const F n15 = n14 * n6;
             const F n16 = (n15 < (F)(0.0) || n15 != n15 ? n15 : (F)(0.0));
             const F n17 = rb_exp(n16);
-            const int n21 = n8 < n17;
-            const F n22 = n21 ? (F)1 : (F)0;
-            st[i] = STORE(n22);
+            const int n18 = n8 < n17;
+            const F n19 = n18 ? (F)1 : (F)0;
+            st[i] = STORE(n19);
             v_0[i] = n13;
-            v_1[i] = n22;
+            v_1[i] = n19;
           }
           if (stream) stream_out(s + t * total + m, out, (size_t)n * sizeof(S));
         }
@@ -184,10 +184,10 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n15 = n14 * n6;
               const F n16 = (n15 < (F)(0.0) || n15 != n15 ? n15 : (F)(0.0));
               const F n17 = rb_exp(n16);
-              const int n21 = n8 < n17;
-              const F n22 = n21 ? (F)1 : (F)0;
+              const int n18 = n8 < n17;
+              const F n19 = n18 ? (F)1 : (F)0;
               v_0[i] = n13;
-              v_1[i] = n22;
+              v_1[i] = n19;
             }
           }
           memcpy(marks + ((c + 1) * 2 + 0) * pitch, v_0, (size_t)n * sizeof(F));
@@ -225,11 +225,11 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n15 = n14 * n6;
               const F n16 = (n15 < (F)(0.0) || n15 != n15 ? n15 : (F)(0.0));
               const F n17 = rb_exp(n16);
-              const int n18 = n14 < (F)(0.0);
-              const F n19 = n17 * n6;
-              const F n20 = n18 ? n19 : (F)(0.0);
-              const int n21 = n8 < n17;
-              const F n22 = n21 ? (F)1 : (F)0;
+              const int n18 = n8 < n17;
+              const F n19 = n18 ? (F)1 : (F)0;
+              const int n20 = n14 < (F)(0.0);
+              const F n21 = n17 * n6;
+              const F n22 = n20 ? n21 : (F)(0.0);
               const F n23 = n14 - (F)(0.0);
               const F n24 = n23 * (F)(2.0);
               const F n25 = n24 * (F)(-0.5);
@@ -245,10 +245,10 @@ static void backward_blocks(const int64_t *a, int64_t *next, int64_t me) {
               const F n35 = n34 * (F)(0.3);
               const F n36 = n29 - n35;
               const F n37 = n36 * (F)(0.5);
-              const F n38 = n7 * n20;
+              const F n38 = n7 * n22;
               const F n39 = n37 + n38;
               v_0[i] = n13;
-              v_1[i] = n22;
+              v_1[i] = n19;
               held[0 * pitch + i] = n1;
               held[1 * pitch + i] = n39;
             }
