@@ -19,22 +19,26 @@ from torch import Tensor
 from rheobase.names import unknown
 
 _smooth: ContextVar[bool] = ContextVar("rheobase_smooth", default=False)
+_smoothing = 0  # threads inside `smooth()`: what torch.compile can read and guard, unlike a context variable
 _at_once: ContextVar[bool] = ContextVar("rheobase_slopes_at_once", default=False)
 
 
 @contextlib.contextmanager
 def smooth() -> Iterator[None]:
     """Inside, neurons emit the surrogate's primitive instead of the step. For gradient checks; runs eager."""
+    global _smoothing
     token = _smooth.set(True)
+    _smoothing += 1
     try:
         yield
     finally:
+        _smoothing -= 1
         _smooth.reset(token)
 
 
 def is_smooth() -> bool:
-    """Whether the caller stands inside `smooth()`."""
-    return _smooth.get()
+    """Whether the caller stands inside `smooth()`; for torch.compile, whether any thread does."""
+    return _smoothing > 0 if torch.compiler.is_compiling() else _smooth.get()
 
 
 @contextlib.contextmanager
@@ -124,9 +128,9 @@ class Surrogate(_Settled):
 
     def __call__(self, d: Tensor, strict: bool = False) -> Tensor:
         """Spikes for d = u − threshold, any shape: 1 where d >= 0 (strict: d > 0), gradient `derivative(d)`."""
-        if _smooth.get():
+        if is_smooth():
             return self.primitive(d)
-        if _at_once.get():
+        if not torch.compiler.is_compiling() and _at_once.get():
             self.derivative(d.detach())
         return _Fire.apply(heaviside(d.detach(), strict), d, self.derivative)  # type: ignore[no-any-return]
 

@@ -204,3 +204,21 @@ REFUSED = {
 def test_tensors_without_memory_here_are_refused(call, kind, words, x):
     with pytest.raises(kind, match=words):
         call(x)
+
+
+@pytest.mark.parametrize("make", [lambda: rb.PSN(steps=4), lambda: rb.PSN(variant="sliding", order=2)])
+def test_eager_neurons_and_surrogates_compile_whole(make, x):
+    neuron, given = make(), x.requires_grad_()
+    compiled = torch.compile(neuron, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(given), neuron(given))
+    one, other = (torch.autograd.grad(call(given).sum(), given)[0] for call in (compiled, neuron))
+    torch.testing.assert_close(one, other)
+
+
+def test_a_compiled_surrogate_knows_smooth(x):
+    surrogate = rb.surrogate.Sigmoid()
+    compiled = torch.compile(lambda d: surrogate(d) * 2, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(x), 2 * surrogate(x))
+    with rb.surrogate.smooth():
+        torch.testing.assert_close(compiled(x), 2 * surrogate.primitive(x))
+    assert torch.equal(compiled(x), 2 * surrogate(x))

@@ -271,13 +271,15 @@ class Neuron(nn.Module, metaclass=_Definition):
         if torch.compiler.is_compiling() and self._key is not None:
             return self._compiled(x, state, uniform)
         program = self.program() if self.fused else None
-        chosen = operator.choose(program, x, type(self).__name__)
+        compiled = torch.compiler.is_compiling()
+        chosen = "eager" if compiled else operator.choose(program, x, type(self).__name__)
         if chosen != "eager" and operator.intercepted(x):
             return self._compiled(x, state, uniform)
         values, clock = self._open(x, state)
         coefficients = self._sliced(x, clock)
         if chosen == "eager":
-            operator.note_backend("eager")
+            if not compiled:
+                operator.note_backend("eager")
             if self.random and uniform is None:
                 uniform = eager.draw(x, clock)
             spikes, last = eager.scan(self.described(), x, values, coefficients, uniform)

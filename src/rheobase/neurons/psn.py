@@ -68,9 +68,10 @@ class PSN(Neuron):
 
     def scan(self, x: Tensor, state=None, *, uniform=None):
         """`(spikes, {})`: all steps at once. Errors: ValueError for a state, or for T other than `steps`."""
-        operator.choose(None, x, "PSN")
+        if not torch.compiler.is_compiling():
+            operator.choose(None, x, "PSN")
+            operator.note_backend("eager")
         s = self.trace(x, state, uniform=uniform)["s"]
-        operator.note_backend("eager")
         return s.to(x.dtype), {}
 
     def forward(self, x: Tensor, *, uniform=None) -> Tensor:
