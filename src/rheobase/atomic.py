@@ -1,5 +1,6 @@
 """Files that are whole or not there."""
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -22,7 +23,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on a disk that takes nothing, it is not there
+            temporary.unlink(missing_ok=True)
         what = "disk full" if error.errno in FULL else error.strerror
         raise OSError(error.errno, f"{what} while writing {path}; what was there before is unchanged") from error
     _sync_folder(path.parent)

@@ -206,6 +206,7 @@ def test_tensors_without_memory_here_are_refused(call, kind, words, x):
         call(x)
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated")  # torch.compile does so itself
 @pytest.mark.parametrize("make", [lambda: rb.PSN(steps=4), lambda: rb.PSN(variant="sliding", order=2)])
 def test_eager_neurons_and_surrogates_compile_whole(make, x):
     neuron, given = make(), x.requires_grad_()
@@ -215,6 +216,7 @@ def test_eager_neurons_and_surrogates_compile_whole(make, x):
     torch.testing.assert_close(one, other)
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated")  # torch.compile does so itself
 def test_a_compiled_surrogate_knows_smooth(x):
     surrogate = rb.surrogate.Sigmoid()
     compiled = torch.compile(lambda d: surrogate(d) * 2, fullgraph=True, backend="aot_eager")

@@ -1,12 +1,15 @@
 """The parts of the engine, each against its formula."""
 
+import json
 import subprocess
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import log_softmax
 
+import rheobase as rb
 from rheobase import models
 from rheobase.training import Config, objective, record
 from rheobase.training.averaging import Average
@@ -109,6 +112,39 @@ def test_a_config_refuses_what_lies_outside_its_bounds(name, value):
 def test_a_config_takes_none_and_zero_where_they_mean_something():
     unlimited = dict.fromkeys(("steps", "clip", "patience", "tau_learning_rate"))
     assert Config(**unlimited, workers=0, weight_decay=0.0, warmup=0.0, momentum=0.0).clip is None
+
+
+WRONG_TYPES = {
+    "epochs": 2.5,
+    "batch": "100",
+    "learning_rate": "fast",
+    "seed": True,
+    "compile": 1,
+    "data": 3,
+    "clip": "none",
+}
+WRONG_TYPES |= {"hidden": "64", "feedback": (True, 1), "neuron_options": ("tau", 2.0), "steps": torch.ones(2)}
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG_TYPES.items())
+def test_a_config_refuses_other_types_by_name(name, value):
+    with pytest.raises(ValueError, match=rf"config: {name} must be "):
+        Config(**{name: value})
+
+
+def test_a_config_holds_plain_python_whatever_numbers_it_is_given():
+    given = Config(
+        learning_rate=np.float32(0.5), epochs=torch.tensor(3), seed=np.int64(2), clip=1, hidden=[np.int32(4), 5],
+        neuron_options={"tau": np.float64(3.0), "surrogate": rb.surrogate.ATan(2.0)},
+    )  # fmt: skip
+    plain = Config(
+        learning_rate=0.5, epochs=3, seed=2, clip=1.0, hidden=(4, 5),
+        neuron_options={"tau": 3.0, "surrogate": repr(rb.surrogate.ATan(2.0))},
+    )  # fmt: skip
+    assert given == plain and {type(v) for v in given.as_dict().values()} == {type(v) for v in plain.as_dict().values()}
+    assert Config.from_dict(json.loads(json.dumps(given.as_dict()))) == given
+    with pytest.raises(ValueError, match="neuron_options surrogate must be a number, text, True or False"):
+        Config(neuron_options={"surrogate": lambda d: d})
 
 
 def test_the_commit_of_changed_source_carries_a_plus(tmp_path):

@@ -53,6 +53,10 @@ def outcome(folder: Path) -> tuple[bytes, list, dict]:
     return b"".join(both[name].numpy().tobytes() for name in sorted(both)), rows, found["test"]
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """Sums over threads depend on their number; the processes of this file have one as well."""
@@ -287,6 +291,35 @@ def test_a_second_run_does_not_overwrite_the_first(tmp_path):
     checkpoint.save(tmp_path, STATE)
     with pytest.raises(ValueError, match=r"already holds a run.*--resume"):
         train(config(), tmp_path)
+
+
+def test_a_finished_run_without_its_checkpoints_is_not_overwritten(tmp_path):
+    train(config().but(epochs=1), str(tmp_path / "run"))  # a path as text does too
+    for name in (checkpoint.CURRENT, checkpoint.PREVIOUS):
+        (tmp_path / "run" / name).unlink()
+    before = contents(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"already holds a run\. Choose another folder"):
+        train(config(), tmp_path / "run")
+    with pytest.raises(
+        FileNotFoundError, match=r"nothing to resume\. There is no other; start the run again in another"
+    ):
+        train(None, tmp_path / "run", resume=True)
+    assert contents(tmp_path / "run") == before
+    assert restore_task(str(tmp_path / "run")).config.epochs == 1
+
+
+def test_the_previous_checkpoint_is_named_where_only_that_is_left(tmp_path):
+    for _ in range(2):
+        checkpoint.save(tmp_path, STATE)
+    (tmp_path / checkpoint.CURRENT).unlink()
+    with pytest.raises(FileNotFoundError, match=r"nothing to resume\. The one before it is there: .*--previous"):
+        train(None, tmp_path, resume=True)
+
+
+def test_a_run_whose_config_has_numbers_of_numpy_goes_on(tmp_path):
+    small = config().but(epochs=2, learning_rate=np.float64(0.01), hidden=np.array([8]), seed=np.int64(3))
+    train(small, tmp_path, test=False)
+    assert train(None, tmp_path, resume=True)["test"]
 
 
 def test_weights_of_another_network_are_refused_by_name(tmp_path):

@@ -41,13 +41,19 @@ def load(folder: Path, previous: bool = False) -> dict[str, Any]:
     """
     path = folder / (PREVIOUS if previous else CURRENT)
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no {path.name}: nothing to resume. Start the run with `rheobase train`.")
+        way = _way_out(folder, previous) if holds_run(folder) else "Start the run with `rheobase train`."
+        raise FileNotFoundError(f"{folder} has no {path.name}: nothing to resume. {way}")
     raw = path.read_bytes()
     start = len(MAGIC) + 32
     digest, content = raw[len(MAGIC) : start], raw[start:]
     if not raw.startswith(MAGIC) or hashlib.sha256(content).digest() != digest:
         raise ValueError(f"{path} is truncated or corrupt ({len(raw)} bytes). {_way_out(folder, previous)}")
     return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether something of a run is there that a new one would overwrite."""
+    return any((folder / name).exists() for name in (CURRENT, PREVIOUS, "record.json", "weights.safetensors"))
 
 
 def step_back(folder: Path) -> None:
@@ -58,7 +64,7 @@ def step_back(folder: Path) -> None:
 def _way_out(folder: Path, previous: bool) -> str:
     if not previous and (folder / PREVIOUS).is_file():
         return f"The one before it is there: `rheobase train --resume {folder} --previous`."
-    return "There is no other; start the run again."
+    return "There is no other; start the run again in another folder."
 
 
 def random_state() -> dict[str, Any]:

@@ -31,7 +31,7 @@ def compare(
     config: Config,
     neurons: Sequence[str],
     seeds: Sequence[int],
-    folder: Path,
+    folder: Path | str,
     *,
     command: str = "",
     console=None,
@@ -47,7 +47,7 @@ def compare(
     for spec, changed in configs.items():
         records = []
         for seed in seeds:
-            place = folder / f"{slug(spec)}-seed{seed}"
+            place = Path(folder) / f"{slug(spec)}-seed{seed}"
             if console is not None:
                 console.print(f"{spec}, seed {seed}, in {place}", highlight=False, markup=False, soft_wrap=True)
             records.append(_run(changed.but(seed=seed), place, command, console, data_set))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Iterator
+import types
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rheobase.names import unknown
 from rheobase.neurons.named import split
+from rheobase.surrogate import Surrogate
+from rheobase.surrogate import names as surrogate_names
 from rheobase.training.settings import DataSettings, MachineSettings, NetworkSettings, OptimisationSettings
 
 GROUPS = (DataSettings, NetworkSettings, OptimisationSettings, MachineSettings)
@@ -18,6 +22,7 @@ POSITIVE += ("learning_rate", "weight_gain")
 POSITIVE_OR_NONE = ("steps", "exchange_after", "clip", "patience", "tau_learning_rate")
 NOT_NEGATIVE = ("workers", "weight_decay", "warmup", "momentum")
 SEEDS = 1 << 32  # above these bits lies the rank of a process
+WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", type(None): "None"}
 TOLD = ("data", "model", "neuron", "hidden", "epochs", "seed")  # by every config that was ever written
 
 
@@ -26,8 +31,8 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
     """Everything that determines a run. Recipes are functions returning one; variants are `config.but(epochs=3)`."""
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "feedback"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON makes a list of it
+        for name, kind in _hints().items():
+            object.__setattr__(self, name, _typed(name, kind, getattr(self, name)))
         for name in POSITIVE:
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in POSITIVE_OR_NONE:
@@ -104,7 +109,55 @@ def _numbers(values: dict[str, Any]) -> Iterator[tuple[str, float]]:
             yield name, value
 
 
+@functools.cache
+def _hints() -> dict[str, Any]:
+    """The fields and their types."""
+    return {name: kind for group in GROUPS for name, kind in get_type_hints(group).items()}
+
+
 def _choices() -> dict[str, tuple[str, ...]]:
     """The fields with a fixed set of values, and these."""
-    hints = {name: kind for group in GROUPS for name, kind in get_type_hints(group).items()}
-    return {name: get_args(kind) for name, kind in hints.items() if isinstance((*get_args(kind), None)[0], str)}
+    return {name: get_args(kind) for name, kind in _hints().items() if isinstance((*get_args(kind), None)[0], str)}
+
+
+def _typed(name: str, kind: Any, value: Any) -> Any:
+    """The value of a field as plain Python, which a record and a checkpoint can hold; NumPy's numbers become such.
+
+    Errors: ValueError for one of another type.
+    """
+    kinds, origin = get_args(kind), get_origin(kind)
+    if origin is dict:
+        if isinstance(value, Mapping):
+            return {key: _option(f"{name} {key}", one) for key, one in value.items()}
+        raise ValueError(f"config: {name} must be a dict of options; got {value!r}.")
+    if origin is tuple:  # of which JSON makes a list; one number for one layer
+        values = value.tolist() if hasattr(value, "tolist") else value
+        return tuple(_typed(name, kinds[0], one) for one in (values if isinstance(values, (tuple, list)) else [values]))
+    wanted = kinds if origin in (Union, types.UnionType) else (str,) if origin is Literal else (kind,)
+    if value is None and type(None) in wanted:
+        return None
+    plain = _plain(value)
+    if isinstance(plain, int) and not isinstance(plain, bool) and float in wanted and int not in wanted:
+        plain = float(plain)
+    if type(plain) in wanted:
+        return plain
+    words = " or ".join(WORDS[one] for one in wanted)
+    raise ValueError(f"config: {name} must be {words}; got {value!r}.")
+
+
+def _option(name: str, value: Any) -> Any:
+    """The value of an option as a record can hold it: a number, text, True or False; a surrogate as its text."""
+    if isinstance(value, Surrogate) and type(value).__name__ in surrogate_names():
+        return repr(value)
+    plain = _plain(value)
+    if plain is None or isinstance(plain, (bool, int, float, str)):
+        return plain
+    raise ValueError(f"config: {name} must be a number, text, True or False; got {value!r}.")
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and truth values of NumPy and torch as Python's."""
+    if isinstance(value, (bool, int, float, str)) and type(value) in WORDS:
+        return value
+    item = getattr(value, "item", None)
+    return item() if callable(item) and getattr(value, "ndim", None) == 0 else value

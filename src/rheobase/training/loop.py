@@ -27,7 +27,7 @@ SPLIT = "split.json"
 
 def train(
     config: Config | None,
-    folder: Path,
+    folder: Path | str,
     *,
     resume: bool = False,
     previous: bool = False,
@@ -52,7 +52,7 @@ def train(
     Errors: Interrupted, Diverged and WorkerLost say how to go on; ValueError and FileNotFoundError for config, data and
     checkpoint, and for a folder in which another process is training.
     """
-    group = join()
+    group, folder = join(), Path(folder)
     with contextlib.ExitStack() as hold:
         if resume:
             _occupy(folder, group, hold)
@@ -65,9 +65,14 @@ def train(
         device = own_device(config.device, group)
         if device is not None:
             torch.cuda.set_device(device)
-        held = group.share(state is None and (folder / checkpoint.CURRENT).exists())
+        held = group.share(state is None and checkpoint.holds_run(folder))
         if held:
-            fix = f"Resume it with --resume {folder}, or choose another folder."
+            resumable = (folder / checkpoint.CURRENT).exists()
+            fix = (
+                f"Resume it with --resume {folder}, or choose another folder."
+                if resumable
+                else "Choose another folder."
+            )
             raise ValueError(f"{folder} already holds a run. {fix}")
         keep_pages()
         run = Run(prepare(config, device, data_set), folder, group, command)

@@ -54,7 +54,9 @@ class Work:
     lock: Any
 
 
-def sweep(plan: Plan, name: str, folder: Path, storage: str | None = None, command: str = "", console=None) -> Any:
+def sweep(
+    plan: Plan, name: str, folder: Path | str, storage: str | None = None, command: str = "", console=None
+) -> Any:
     """Work on the study `name` until its budget of trials is spent; return the study of optuna.
 
     storage: address of a database for several machines (postgresql://..., sqlite:///...); default: a journal in
@@ -62,6 +64,7 @@ def sweep(plan: Plan, name: str, folder: Path, storage: str | None = None, comma
     Errors: ModuleNotFoundError without optuna; ValueError where the study exists with another plan.
     """
     check(plan.space)
+    folder = Path(folder)
     study = _study(plan, name, folder, storage)
     while (work := _next(study, plan, folder / name)) is not None:
         with work.lock:

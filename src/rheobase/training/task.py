@@ -198,7 +198,7 @@ def _model_options(config: Config, classes: int, x: Tensor) -> dict[str, Any]:
 
 
 def restore_task(
-    source: Path, change: Callable[[Config], Config] = lambda config: config, data_set: DataSet | None = None
+    source: Path | str, change: Callable[[Config], Config] = lambda config: config, data_set: DataSet | None = None
 ) -> Task:
     """The task of a finished run with its best weights: from a run folder, a record, or a file of weights.
 
@@ -206,6 +206,7 @@ def restore_task(
     needs its `data_set` again.
     Errors: FileNotFoundError and ValueError, naming the file.
     """
+    source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"{source}: there is no such run. Name its folder, its record (.json) or its weights.")
     path, told = source / RECORD if source.is_dir() else source, None
