@@ -66,10 +66,16 @@ static inline int64_t share_of(int64_t blocks, int64_t k, int64_t n) { return bl
 static inline int64_t take(int64_t *next, int64_t count) { return __atomic_fetch_add(next, count, __ATOMIC_RELAXED); }
 
 /* The sum over lanes; apart from their work, because doubles mixed into it would halve the vectors of everything. */
-static inline double sum_of(const F *RESTRICT lanes, int64_t n) {
+static __attribute__((noinline)) double sum_of(const F *RESTRICT lanes, int64_t n) {
+  double part[32] = {0}; /* chains of additions that do not wait for each other */
+  int64_t i = 0;
+  for (; i + 32 <= n; i += 32)
+    #pragma omp simd
+    for (int k = 0; k < 32; k++) part[k] += (double)lanes[i + k];
+  for (; i < n; i++) part[i % 32] += (double)lanes[i];
   double sum = 0;
   #pragma omp simd reduction(+:sum)
-  for (int64_t i = 0; i < n; i++) sum += (double)lanes[i];
+  for (int k = 0; k < 32; k++) sum += part[k];
   return sum;
 }
 
