@@ -1,9 +1,11 @@
 """Damaged files in the folder of a run: what a crash leaves is dropped, anything else is named."""
 
 import pytest
+import safetensors.torch
+import torch
 
 from rheobase import cli
-from rheobase.training import train
+from rheobase.training import restore_task, train
 from rheobase.training.log import LOG, lines
 from rheobase.training.loop import SPLIT
 
@@ -55,3 +57,9 @@ def test_a_damaged_split_is_named_and_can_be_deleted(half, damage):
     with pytest.warns(UserWarning, match=r"split\.json is gone"):
         train(None, half, resume=True)
     assert (half / SPLIT).exists()
+
+
+def test_weights_with_a_damaged_config_are_named(tmp_path):
+    safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "weights.safetensors", {"config": "{"})
+    with pytest.raises(ValueError, match=r"weights\.safetensors is corrupt: the config in its metadata cannot be read"):
+        restore_task(tmp_path / "weights.safetensors")
