@@ -351,6 +351,30 @@ def test_the_command_writes_each_format(tmp_path, monkeypatch, capsys):
     assert torch.equal(copy(x), model(x))
     assert cli.main(["export", "model.safetensors", "--format", "torch"]) == 1
     assert "add --steps" in capsys.readouterr().err
+    assert cli.main(["export", "model.safetensors", "--format", "torch", "--steps", "0"]) == 1
+    assert "--steps must be 1 or more; got 0" in capsys.readouterr().err
+
+
+FULL = """
+import resource, sys
+from rheobase import cli
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+sys.exit(cli.main(["export", "model.safetensors", "--format", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize("arguments", [("nir",), ("torch", "--steps", "2")], ids=lambda arguments: arguments[0])
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, arguments):
+    """And the interpreter alive, which HDF5 takes along."""
+    model = rb.models.create("recurrent", "lif", num_classes=3, in_channels=40, hidden=(60,))
+    models.save(model, tmp_path / "model.safetensors")
+    place = tmp_path / {"nir": "model.nir", "torch": "model.pt2"}[arguments[0]]
+    place.write_text("old")
+    done = subprocess.run([sys.executable, "-c", FULL, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and f"writing {place.name}; what was there before is unchanged" in done.stderr
+    assert "Traceback" not in done.stderr and place.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["model.safetensors", place.name])
 
 
 def test_the_command_takes_the_result_of_a_run(tmp_path, monkeypatch, capsys):
@@ -364,6 +388,9 @@ def test_the_command_takes_the_result_of_a_run(tmp_path, monkeypatch, capsys):
     model, x = models.load("model.safetensors"), torch.rand(8, 2, 8)
     assert torch.equal(model(x), restore_task(tmp_path / "run").model.cpu().eval()(x))
     assert cli.main(["export", "run"]) == 0 and (tmp_path / "run.nir").exists()
+    (tmp_path / "run").rename("lif.v2")
+    assert cli.main(["export", "lif.v2"]) == 0 and (tmp_path / "lif.v2.nir").exists()
+    (tmp_path / "lif.v2").rename("run")
     assert cli.main(["export", "run", "--out", "run.pt2"]) == 1 and "ends in .nir" in capsys.readouterr().err
     assert cli.main(["export", "run", "--deterministic"]) == 1 and "lif draws nothing" in capsys.readouterr().err
     assert cli.main(["train", *small[:-1], "problif", "--out", "drawn"]) == 0

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import rheobase.data as data
-from rheobase.data.images import ImageFiles
+from rheobase.data.images import ImageFiles, decode
 
 RANDOM = np.random.default_rng(0)
 
@@ -89,8 +89,33 @@ def test_a_damaged_image_is_named(folder, workers):
     path = folder / "train/cat/3.jpg"
     path.write_bytes(path.read_bytes()[:200])
     found = data.load("image-folder", path=folder, size=16)
-    with pytest.raises(ValueError, match=r"train/cat/3\.jpg is truncated, corrupt, or no image"):
+    with pytest.raises(ValueError, match=r"train/cat/3\.jpg is truncated, corrupt, or no image") as raised:
         list(data.batches(found.train, found.encoding, 4, workers=workers))
+    assert str(raised.value).startswith(str(path)) and "\n" not in str(raised.value)
+    told = getattr(raised.value, "__notes__", [""])[0]
+    assert ("in decode" in told) == bool(workers), "where it was raised is not lost"
+
+
+def test_an_image_that_claims_to_be_enormous_is_named(tmp_path):
+    write_image(tmp_path / "0.bmp")
+    raw = bytearray((tmp_path / "0.bmp").read_bytes())
+    raw[18:26] = (100_000).to_bytes(4, "little") * 2  # width and height
+    (tmp_path / "0.bmp").write_bytes(raw)
+    with pytest.raises(ValueError, match=r"0\.bmp is truncated, corrupt, or no image \(Image size \(10000000000"):
+        decode(tmp_path / "0.bmp")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_classes_without_images_are_named(folder, part):
+    for number in range(7):
+        (folder / f"train/bird{number}").mkdir()
+        write_image(folder / f"train/bird{number}/0.jpg")
+        (folder / f"{part}/bird{number}").mkdir(exist_ok=True)
+        (folder / f"{part}/bird{number}/0.jpg").unlink(missing_ok=True)
+        (folder / f"{part}/bird{number}/notes.txt").write_text("no image")
+    words = r"has classes without images: bird0, bird1, bird2, bird3, bird4 and 2 more\. Put images \(\.jpeg, .* there"
+    with pytest.raises(ValueError, match=rf"own/{part} {words}"):
+        data.load("image-folder", path=folder)
 
 
 def test_a_test_class_that_train_lacks_is_named(folder):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import safetensors.torch
 import torch
 
 import rheobase as rb
@@ -108,6 +109,13 @@ def test_wrong_metadata_is_refused(stored, change, words):
     stored[1].write_bytes(file_with(stored[1], change))
     with pytest.raises(ValueError, match=words):
         rb.models.load(stored[1])
+
+
+def test_the_result_of_a_run_says_what_reads_it(tmp_path):
+    safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "weights.safetensors", {"config": "{}"})
+    for path, words in ((tmp_path / "weights.safetensors", "holds the weights of a run"), (tmp_path, "is a folder")):
+        with pytest.raises(ValueError, match=rf"{words}.* rb.training.restore_task"):
+            rb.models.load(path)
 
 
 def test_other_files_and_models_are_refused(tmp_path):

@@ -1,6 +1,7 @@
 """Training on data that are handed in: the record says so, and whoever goes on hands in the same data again."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from tiny import SPEED
 
-from rheobase.data import DataSet, Events, Rows, Samples, batches
+from rheobase.data import DataSet, Events, Rows, Samples, batches, hold_out_fraction
 from rheobase.data.recordings import Recordings
 from rheobase.training import Config, Diverged, checkpoint, compare, evaluate, prepare, restore_task, train
 from rheobase.training.distributed import Group
@@ -85,6 +86,67 @@ def test_what_does_not_fit_is_refused(tmp_path):
     train(config(data="digits", epochs=1), tmp_path / "digits")
     with pytest.raises(ValueError, match="is a run on digits; leave out data_set"):
         train(None, tmp_path / "digits", resume=True, data_set=halves())
+
+
+X, Y = torch.zeros(4, 3, 3), torch.tensor([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Samples(["a"] * 4, Y), r"values must be numbers, as a NumPy array or tensor \[N, ...\]; got list"),
+        (lambda: Samples(None, Y), "values must be numbers, .* got NoneType"),
+        (lambda: Samples(torch.tensor(1.0), Y), r"values must be numbers, .* got an array of torch.float32 \[\]"),
+        (lambda: Samples(X.to(torch.complex64), Y), "values must be numbers, .* got an array of torch.complex64"),
+        (lambda: Samples(X, np.array(["a"] * 4)), r"labels must be numbers, .* got an array of <U1 \[4\]"),
+        (lambda: Samples(X, [0, 1, 0, 1]), "labels must be numbers, .* got list"),
+        (lambda: Samples(X, Y, groups=[1, 1, 2, 2]), "groups must be numbers, .* got list"),
+        (lambda: Samples(X, Y, lengths=Y[:2]), r"lengths must be whole numbers \[4\], .* got torch.int64 \[2\]"),
+        (
+            lambda: Samples(X, Y, scale=math.nan),
+            "scale, mean and std must be finite, scale and std not 0; got scale nan",
+        ),
+        (lambda: Samples(X, Y, mean=(0.5,), std=(0.0,)), r"scale and std not 0; got .* std \(0.0,\)"),
+        (lambda: Samples(X, Y, std=(2.0,)), "mean and std belong together"),
+        (lambda: DataSet("mine", 2, (X, Y), Samples(X, Y), Rows()), "mine: train must be Samples.* got tuple"),
+        (lambda: DataSet("mine", "2", Samples(X, Y), Samples(X, Y), Rows()), "whole number of classes.* got .* '2'"),
+        (lambda: DataSet("mine", 2, Samples(X, Y), Samples(X, Y), "rows"), "mine: encoding must be .* got 'rows'"),
+        (lambda: train(config(), Path("none"), data_set=Samples(X, Y)), "data_set must be a .*DataSet.* got Samples"),
+        (lambda: compare(config(), ["lif"], [0], "none", data_set=(X, Y)), "data_set must be .* got tuple"),
+    ],
+)
+def test_other_types_are_refused_in_words(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
+
+
+def test_whole_labels_of_any_type_are_taken():
+    for kind in (np.uint8, np.uint16, np.int32, np.uint64):
+        assert Samples(X, Y.numpy().astype(kind)).labels.dtype == torch.long  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_values_that_are_not_finite_are_named_before_anything_is_trained(tmp_path, bad, dtype):
+    fine = Samples(torch.rand(100, 6, 6).to(dtype), torch.arange(100) % 2)
+    rest, held = hold_out_fraction(fine, config().validation_fraction)
+    for part, sample in (("training", rest.positions()[3]), ("validation", held.positions()[1]), ("test", 7)):
+        values = fine.values.transpose(1, 2).clone()  # pyright: ignore[reportAttributeAccessIssue]
+        values[sample, 2, 3] = bad
+        wrong = Samples(values.transpose(1, 2), fine.labels)
+        parts = (fine, wrong) if part == "test" else (wrong, fine)
+        message = rf"mine: 1 of the \d+ {part} samples hold NaN or infinity, the first of them sample {sample}\."
+        with pytest.raises(ValueError, match=message):
+            train(config(), tmp_path / "run", data_set=DataSet("mine", 2, *parts, Rows()))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recording_with_an_impossible_time_is_named():
+    channels = [np.array([0, 1]), np.array([1]), np.array([2])]
+    for time in (math.nan, math.inf, 3e3):
+        times = [np.array([0.1, 0.2]), np.array([time]), np.array([0.3])]
+        with pytest.raises(ValueError, match="times must be finite and below 2147 s; recording 1 has an event at"):
+            Recordings.of(times, channels, 3, 10, 1000)
 
 
 def test_what_is_printed_is_short():

@@ -137,3 +137,49 @@ def test_what_is_not_there_is_named_before_anything_is_written(folder, capsys, n
         rb.neurons.kind(name)
     assert cli.main(["train", "--neuron", name]) == 1
     assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import rheobase\nclass Mine(rheobase.Neuron:\n", "my.py, line 2: SyntaxError: "),
+        ("x = 1\ny = x / 0\n", "my.py, line 2: ZeroDivisionError: division by zero"),
+        ("import not_there_at_all\n", "my.py, line 1: ModuleNotFoundError: No module named 'not_there_at_all'"),
+        ("def f():\n    raise RuntimeError('two\\nlines')\n\nf()\n", "my.py, line 2: RuntimeError: two lines"),
+        ("import json\njson.loads('{')\n", "my.py, line 2: JSONDecodeError: "),
+        ("eval('1 +')\n", "my.py, line 1: SyntaxError: "),
+        ("a = 1\0\n", "my.py: SyntaxError: "),
+        ("import broken_neighbour\n", "broken_neighbour.py, line 1: NameError: name 'lost' is not defined"),
+        ("import sys\nsys.exit(0)\n", "my.py, line 2: SystemExit: 0"),
+    ],
+    ids=["syntax", "error", "package", "function", "elsewhere", "eval", "zero byte", "neighbour", "exit"],
+)
+def test_a_file_that_cannot_be_imported_says_where_in_one_line(folder, capsys, text, words):
+    (folder / "my.py").write_text(text)
+    (folder / "broken_neighbour.py").write_text("lost\n")
+    for command in (["check", "my.py:Mine"], ["train", "--neuron", "my.py:Mine"]):
+        assert cli.main(command) == 1
+        told = capsys.readouterr().err
+        assert told.startswith(f"error: {words}") and told.count("\n") == 1
+    assert not (folder / "runs").exists()
+
+
+SET_FIRST = NEURON.replace("super().__init__(surrogate)", "").replace(
+    "(leak)\n", "(leak)\n        super().__init__(surrogate)\n"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NEURON.replace("super().__init__(surrogate)", "self.steepness = 1.0").replace("self.parameter(leak)", "leak"),
+        NEURON.replace("super().__init__(surrogate)", ""),
+        NEURON.replace("super()", "torch.nn.Module").replace("__init__(surrogate)", "__init__(self)"),
+        SET_FIRST,
+    ],
+    ids=["not called", "parameters", "of Module", "too late"],
+)
+def test_a_neuron_whose_base_is_not_made_says_so(folder, capsys, text):
+    (folder / "my.py").write_text("import torch" + text)
+    assert cli.main(["check", "my.py:Leaky"]) == 1
+    assert capsys.readouterr().err.startswith("error: Leaky: __init__ must call super().__init__(surrogate) before")

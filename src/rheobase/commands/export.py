@@ -1,13 +1,16 @@
 """`rheobase export`: a trained network for other programs."""
 
 import importlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from rheobase.atomic import write_atomically
 from rheobase.commands import evaluate, flags, terminal
+from rheobase.names import apart
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,13 +46,15 @@ def run(arguments: list[str]) -> int:
     from rheobase import models
 
     options = flags.parse(Options, arguments, "export")
-    place = options.out or Path(options.source.resolve().stem + ENDINGS[options.format])
+    place = options.out or Path(apart([options.source])[0] + ENDINGS[options.format])
     if place.suffix != ENDINGS[options.format]:
         raise ValueError(f"export: a file of {options.format} ends in {ENDINGS[options.format]}; got --out {place}.")
     if options.seed is not None and (options.format != "torch" or options.deterministic):
         raise ValueError("export: --seed is for --format torch, without --deterministic. Leave it out.")
+    if options.steps is not None and options.steps < 1:
+        raise ValueError(f"export: --steps must be 1 or more; got {options.steps}.")
     model, x = _network(options)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
     if options.format == "safetensors":
         if place.resolve() == options.source.resolve():
             raise ValueError(f"{place} is the source itself; choose another --out.")
@@ -59,7 +64,8 @@ def run(arguments: list[str]) -> int:
         from rheobase.export import nir_graph
 
         graph = nir_graph(model, x, options.dt)
-        importlib.import_module("nir").write(place, graph)
+        importlib.import_module("nir").write(content, graph)
+        write_atomically(place, content.getvalue())
         terminal.say(f"NIR graph      {place}: {len(graph.nodes)} nodes, {len(graph.edges)} edges, dt {options.dt:g} s")
     else:
         from rheobase.export import torch_program
@@ -67,7 +73,8 @@ def run(arguments: list[str]) -> int:
         if options.seed is not None:
             _seed(model, options.seed)
         program = torch_program(model, x)
-        torch.export.save(program, place)
+        torch.export.save(program, content)
+        write_atomically(place, content.getvalue())
         size = "any" if program.range_constraints else str(x.shape[1])
         terminal.say(f"torch program  {place}: x [{x.shape[0]}, batch, ...], batch size {size}")
     return 0

@@ -27,6 +27,7 @@ from rheobase.data.presets import augmentation
 from rheobase.data.samples import (
     DataSet,
     Samples,
+    check_finite,
     check_split,
     hold_out_fraction,
     hold_out_group,
@@ -50,6 +51,7 @@ __all__ = [
     "Samples",
     "augmentation",
     "batches",
+    "check_finite",
     "check_split",
     "encoding",
     "hold_out_fraction",

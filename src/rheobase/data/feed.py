@@ -1,7 +1,9 @@
 """Work done ahead: batches are prepared while the device computes, and come out in order."""
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -11,6 +13,13 @@ T = TypeVar("T")
 DEPTH = 3  # batches a thread keeps ready
 
 
+@dataclass(frozen=True)
+class _Failed:
+    """What a worker hands over where `prepare` raises: torch would put its traceback into the error's message."""
+
+    error: Exception
+
+
 class _Jobs(torch.utils.data.Dataset):
     """A DataLoader's view of `prepare`: item n is the batch of that number."""
 
@@ -18,7 +27,11 @@ class _Jobs(torch.utils.data.Dataset):
         self.prepare = prepare
 
     def __getitem__(self, number: int) -> Any:
-        return self.prepare(number)
+        try:
+            return self.prepare(number)
+        except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:  # mistakes, not defects
+            error.add_note(f"In a worker process:\n{traceback.format_exc()}")
+            return _Failed(error)
 
 
 def ahead(prepare: Callable[[int], T], numbers: Sequence[int], workers: int, processes: bool) -> Iterator[T]:
@@ -31,7 +44,7 @@ def ahead(prepare: Callable[[int], T], numbers: Sequence[int], workers: int, pro
 
 
 def _in_processes(prepare: Callable[[int], T], numbers: Sequence[int], workers: int) -> Iterator[T]:
-    """Forked workers share the samples' memory; a batch of a worker that dies is an error in the caller.
+    """Forked workers share the samples' memory; an error in a worker, and its death, is one in the caller.
 
     The loader seeds its workers, who draw nothing: from a generator of its own, because torch's global one belongs to
     the noise of the network, which depends on neither the workers nor a resume.
@@ -45,7 +58,10 @@ def _in_processes(prepare: Callable[[int], T], numbers: Sequence[int], workers: 
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),
     )
-    yield from loader
+    for found in loader:
+        if isinstance(found, _Failed):
+            raise found.error
+        yield found
 
 
 def _in_thread(prepare: Callable[[int], T], numbers: Sequence[int]) -> Iterator[T]:

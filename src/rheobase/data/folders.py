@@ -42,6 +42,7 @@ def load_image_folder(folder: Path, path: str | None = None, size: int = 224) ->
     `path` is the folder (none: the root of the data sets). Training images: a random part, resized to `size`; others:
     resized so that the shorter side is 8/7 of the size, of which the centre is kept. Normalised with ImageNet's
     constants. The classes are those of train.
+    Errors: FileNotFoundError and ValueError for a folder without classes, and for classes without images.
     """
     folder = folder if path is None else Path(path).expanduser()
     names = _folders(folder / "train")
@@ -50,6 +51,8 @@ def load_image_folder(folder: Path, path: str | None = None, size: int = 224) ->
         raise FileNotFoundError(f"{missing}, one for each class. Give path=FOLDER.")
     test = "test" if (folder / "test").is_dir() else "val"
     train, held = (_by_class(folder, part, names) for part in ("train", test))
+    for part, listing in (("train", train), (test, held)):
+        _refuse_empty(folder / part, names, {label for _, label in listing})
     return _data_set(folder.name, folder, names, train, held, size)
 
 
@@ -127,6 +130,16 @@ def _by_class(root: Path, part: str, names: list[str]) -> Listing:
     if not found:
         raise ValueError(f"{root / part} holds no images in folders, one for each class ({', '.join(SUFFIXES)}).")
     return found
+
+
+def _refuse_empty(folder: Path, names: list[str], labels: set[int]) -> None:
+    """Errors: ValueError naming classes of which a part has the folder and no images."""
+    present = _folders(folder)
+    empty = [name for label, name in enumerate(names) if name in present and label not in labels]
+    if empty:
+        kinds, more = ", ".join(SUFFIXES), f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+        fix = f"Put images ({kinds}) there, or remove the folder."
+        raise ValueError(f"{folder} has classes without images: {', '.join(empty[:5])}{more}. {fix}")
 
 
 def _by_table(root: Path, table: Path, names: list[str]) -> Listing:

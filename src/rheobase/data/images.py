@@ -80,13 +80,14 @@ def decode(path: Path) -> Image.Image:
     """One image in RGB. Errors: ValueError naming the file, where it is truncated or no image."""
     try:
         from PIL import Image, UnidentifiedImageError
+        from PIL.Image import DecompressionBombError
     except ImportError as error:
         fix = "image folders need Pillow, which decodes the files. `pip install 'rheobase[vision]'`"
         raise ModuleNotFoundError(fix) from error
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         fix = "Take it from its archive again, or remove it."

@@ -12,6 +12,8 @@ from torch import Tensor
 from rheobase.data.augment_events import EventList, augmented, blend, check
 from rheobase.data.draws import Draws
 
+LATEST = 2147  # seconds, of which the microseconds still fit int32
+
 
 @dataclass(frozen=True)
 class Recordings:
@@ -39,9 +41,17 @@ class Recordings:
     def of(
         times: list, channels: list, width: int, steps: int, step_us: int, delays: np.ndarray | int = 0
     ) -> Recordings:
-        """From one array of seconds and one of channels per recording; delays in steps, one per channel or for all."""
+        """From one array of seconds and one of channels per recording; delays in steps, one per channel or for all.
+
+        Errors: ValueError naming a recording with a time that is not finite, or too late for int32.
+        """
         count = torch.tensor([len(one) for one in times], dtype=torch.long)
         seconds = np.concatenate([*times, np.empty(0, np.float32)]).astype(np.float64)
+        wrong = ~(np.abs(seconds) < LATEST)
+        if wrong.any():
+            first = int(wrong.argmax())
+            where = f"recording {int((count.cumsum(0) <= first).sum())} has an event at {seconds[first]} s"
+            raise ValueError(f"Recordings: times must be finite and below {LATEST} s; {where}.")
         together = np.concatenate([*channels, np.empty(0, np.uint16)]).astype(np.int16)
         whole = np.rint(seconds * 1e6).astype(np.int32)
         late = np.broadcast_to(np.asarray(delays, np.int32), width)

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,7 +17,11 @@ from rheobase.atomic import write_atomically
 from rheobase.data.draws import Draws
 from rheobase.data.images import ImageFiles
 
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64)
+PER_SAMPLE = ("lengths", "groups", "ids")
 
+
+@runtime_checkable
 class Stored(Protocol):
     """Values that stay in files until a batch needs them: what a folder of images is."""
 
@@ -36,7 +42,8 @@ class Samples:
     are equally long, groups [N] (speaker, subject or recording) or None, ids [N]: the position in the whole set, which
     a split keeps. A network sees `(values * scale − mean) / std`, the constants per channel of [N, C, H, W].
     NumPy arrays are taken as tensors.
-    Errors: ValueError where there is not one label for each value.
+    Errors: TypeError for what is no array; ValueError where there is not one label, length, group and id for each
+    value, and for constants that leave nothing of the values.
     """
 
     values: Tensor | Stored
@@ -49,14 +56,29 @@ class Samples:
     std: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("values", "labels", "lengths", "groups", "ids"):
-            if isinstance(array := getattr(self, name), np.ndarray):
-                object.__setattr__(self, name, torch.from_numpy(array))  # frozen, but not yet made
-        if self.labels.dtype in (torch.uint8, torch.int8, torch.int16, torch.int32):
+        for name in ("values", "labels", *PER_SAMPLE):
+            given = getattr(self, name)
+            if given is not None or name not in PER_SAMPLE:
+                object.__setattr__(self, name, _array(name, given))  # frozen, but not yet made
+        if self.labels.dtype in WHOLE:
             object.__setattr__(self, "labels", self.labels.long())
         if self.labels.dim() != 1 or len(self.values) != len(self.labels):
             given = f"{len(self.values)} values and labels {list(self.labels.shape)}"
             raise ValueError(f"Samples: needs one label for each value, labels [N]; got {given}.")
+        for name in PER_SAMPLE:
+            found = getattr(self, name)
+            if found is not None and (found.shape != self.labels.shape or found.dtype not in WHOLE):
+                given = f"{found.dtype} {list(found.shape)}"
+                raise ValueError(f"Samples: {name} must be whole numbers [{len(self)}], one a sample; got {given}.")
+        self._check_constants()
+
+    def _check_constants(self) -> None:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("Samples: mean and std belong together; give both or none.")
+        mean, std = (() if one is None else tuple(one) for one in (self.mean, self.std))
+        if not all(map(math.isfinite, (self.scale, *mean, *std))) or 0 in (self.scale, *std):
+            given = f"scale {self.scale}, mean {self.mean}, std {self.std}"
+            raise ValueError(f"Samples: scale, mean and std must be finite, scale and std not 0; got {given}.")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -100,7 +122,8 @@ class DataSet:
     """Training and test samples, and the encoding that turns a batch into time steps unless another is chosen.
 
     `note` says aloud what is unusual, such as a part of a set; `class_names` where the files name them.
-    Errors: ValueError for labels that are not 0 to classes - 1.
+    Errors: TypeError for parts that are no Samples and for an encoding that is no function; ValueError for labels that
+    are not 0 to classes - 1.
     """
 
     name: str
@@ -112,7 +135,15 @@ class DataSet:
     class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for part in (self.train, self.test):
+        if not isinstance(self.name, str) or not isinstance(self.classes, Integral) or self.classes < 1:
+            given = f"{self.name!r} and {self.classes!r}"
+            raise TypeError(f"DataSet: needs a name and a whole number of classes, 1 or more; got {given}.")
+        if not callable(self.encoding):
+            raise TypeError(f"{self.name}: encoding must be one of rheobase.data, as Rows(); got {self.encoding!r}.")
+        for name, part in (("train", self.train), ("test", self.test)):
+            if not isinstance(part, Samples):
+                given = type(part).__name__
+                raise TypeError(f"{self.name}: {name} must be Samples(values, labels) of rheobase.data; got {given}.")
             if part.labels.dtype != torch.long:
                 raise ValueError(f"{self.name}: labels must be whole numbers from 0; got {part.labels.dtype}.")
             if len(part) and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < self.classes:
@@ -133,6 +164,32 @@ class DataSet:
                     digest.update(f"{found.dtype} {list(found.shape)}".encode())
                     digest.update(found.contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()[:8]
+
+
+def _array(name: str, given: Any) -> Any:
+    """What Samples hold: a tensor, also of a NumPy array, or values in files. Errors: TypeError for anything else."""
+    found = torch.from_numpy(given) if isinstance(given, np.ndarray) and given.dtype.kind in "biuf" else given
+    if isinstance(found, Tensor):
+        if found.dim() and not found.is_complex():
+            return found
+    elif name == "values" and isinstance(found, Stored):
+        return found
+    kind = f"an array of {given.dtype} {list(given.shape)}" if hasattr(given, "dtype") else type(given).__name__
+    raise TypeError(f"Samples: {name} must be numbers, as a NumPy array or tensor [N, ...]; got {kind}.")
+
+
+def check_finite(name: str, **parts: Samples) -> None:
+    """Errors: ValueError naming the part, and the sample by its id, where values in memory are NaN or infinite."""
+    for part, samples in parts.items():
+        values = samples.values
+        if not isinstance(values, Tensor) or not values.is_floating_point() or not values.numel():
+            continue
+        if torch.stack(values.aminmax()).isfinite().all():
+            continue
+        wrong = ~values.isfinite().reshape(len(values), -1).all(1)
+        first = int(samples.positions()[wrong][0])
+        what = f"{name}: {int(wrong.sum())} of the {len(samples)} {part} samples hold NaN or infinity"
+        raise ValueError(f"{what}, the first of them sample {first}. Mend them, or leave them out.")
 
 
 def complete(found: DataSet, counts: tuple[int, int], partial: bool) -> DataSet:
@@ -210,14 +267,27 @@ def check_split(path: Path, **parts: Samples) -> None:
     """Refuse data that have changed since `save_split` wrote down their parts.
 
     Compared are the samples and, of each, everything but its values: label, group, length, name of its image file.
-    Errors: ValueError naming the first part that is no longer the same.
+    Errors: ValueError naming the first part that is no longer the same, or a damaged file.
     """
-    for name, kept in json.loads(path.read_text()).items():
+    for name, kept in _written(path, set(parts)).items():
         now = _told(parts[name])
-        if any(now[key] != value for key, value in kept.items()):
+        if any(now.get(key) != value for key, value in kept.items()):
             count = f"({kept['samples']:,} then, {now['samples']:,} now)"
             fix = "Put the data back as they were, or start a new run."
             raise ValueError(f"{path}: the {name} samples are no longer those that the run began with {count}. {fix}")
+
+
+def _written(path: Path, names: set[str]) -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        found = None
+    parts = found if isinstance(found, dict) else {}
+    whole = (isinstance(kept, dict) and isinstance(kept.get("samples"), int) for kept in parts.values())
+    if set(parts) == names and all(whole):
+        return parts
+    fix = "Put it back, or delete it if you know that the data are still the same."
+    raise ValueError(f"{path} is damaged: it no longer says what samples the run began with. {fix}")
 
 
 def _told(part: Samples) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from rheobase.names import unknown
 from rheobase.neurons import Neuron
 
 FORMAT = "rheobase model 1"
+OF_A_RUN = (
+    "rb.training.restore_task(...).model is the network of a run, and `rheobase export` writes it for rb.models.load."
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ def save(model: nn.Module, path: str | Path) -> None:
 def load(path: str | Path, create: Callable[..., nn.Module], changes: Mapping[str, Any]) -> nn.Module:
     """See `rb.models.load`."""
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a file of rb.models.save. {OF_A_RUN}")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file.")
     metadata, weights = _read(path)
@@ -82,6 +87,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (safetensors.SafetensorError, ValueError, OSError) as error:
         raise ValueError(f"{path} is truncated or corrupt, or no safetensors file ({error}).") from error
+    if "format" not in metadata and "config" in metadata:
+        raise ValueError(f"{path} was not written by rb.models.save: it holds the weights of a run. {OF_A_RUN}")
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} was not written by rb.models.save: its metadata do not say {FORMAT!r}.")
     if checksum(weights) != metadata.get("sha256"):

@@ -24,6 +24,7 @@ from rheobase.neurons.recurrence import check_weight, spikes_before
 from rheobase.neurons.settings import changed, settings, stand_in
 
 State = dict[str, Tensor]
+BASE_FIRST = "__init__ must call super().__init__(surrogate) before it sets anything."
 
 _notes: ContextVar[dict[str, Coefficient] | None] = ContextVar("rheobase_notes", default=None)
 
@@ -43,7 +44,14 @@ class _Definition(type):
             for name in kwargs:
                 if name not in known:
                     raise TypeError(f"{cls.__name__}: unknown argument {name!r}{nearest(name, list(known)[1:])}")
-        neuron = super().__call__(*args, **kwargs)
+        try:
+            neuron = super().__call__(*args, **kwargs)
+        except AttributeError as error:
+            if "before Module.__init__() call" not in str(error):
+                raise
+            raise TypeError(f"{cls.__name__}: {BASE_FIRST}") from error
+        if "_modules" not in vars(neuron) or not hasattr(neuron, "surrogate"):
+            raise TypeError(f"{cls.__name__}: {BASE_FIRST}")
         if neuron.fused:
             neuron.program()
         return neuron

@@ -7,6 +7,7 @@ import importlib.util
 import pathlib
 import re
 import sys
+import traceback
 import types
 import warnings
 from collections.abc import Mapping
@@ -74,7 +75,8 @@ def slug(spec: str) -> str:
 def from_file(name: str) -> type[Neuron]:
     """The class of a neuron in a file, `path/to/my.py:MyNeuron`; a file that has changed is read again.
 
-    Errors: ValueError for a missing file and for one without such a class; whatever the file raises.
+    Errors: ValueError for a missing file, for one without such a class, and for one that cannot be imported, which says
+    in one line where and why.
     """
     path, _, kind = name.rpartition(":")
     path, kind = (path, kind) if path else (kind, "")
@@ -129,8 +131,25 @@ def _imported(path: pathlib.Path) -> types.ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
-        raise
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise ValueError(_broken(path, error)) from error
     _modules[key] = module
     return module
+
+
+def _broken(path: pathlib.Path, error: BaseException) -> str:
+    """In one line, what an import of a file raised, and the last place in it or its neighbours where it came from."""
+    file, line, what = path, None, str(error)
+    if isinstance(error, SyntaxError) and pathlib.Path(error.filename or "").is_file():
+        file, line, what = pathlib.Path(str(error.filename)), error.lineno, error.msg
+    else:
+        for frame in traceback.extract_tb(error.__traceback__):
+            if pathlib.Path(frame.filename).parent == path.parent:
+                file, line = pathlib.Path(frame.filename), frame.lineno
+    here = pathlib.Path.cwd()
+    where = file.relative_to(here) if file.is_relative_to(here) else file
+    place = f"{where}, line {line}" if line else str(where)
+    return f"{place}: " + " ".join(f"{type(error).__name__}: {what}".split())

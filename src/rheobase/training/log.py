@@ -58,14 +58,28 @@ def peak_memory(device: torch.device) -> int:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a log; the last may have been cut by a crash."""
+    """The lines of a log; none without one. A last one that a crash has cut off is left out.
+
+    Errors: ValueError naming the file and its first line that is none of a log.
+    """
+    *whole, last = path.read_bytes().split(b"\n") if path.exists() else [b""]
     found = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            break
-    return found
+    for number, line in enumerate(whole, 1):
+        row = _row(line)
+        if row is None and line.strip():
+            fix = "Remove it, or move the whole log away: a run goes on without."
+            raise ValueError(f"{path}, line {number}, is damaged: it is no line of a log. {fix}")
+        found.append(row)
+    return [row for row in (*found, _row(last)) if row is not None]
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    told = isinstance(found, dict) and isinstance(found.get("step"), int) and "kind" in found
+    return found if told else None
 
 
 def _board(folder: Path, step: int):

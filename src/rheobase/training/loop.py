@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def train(
                 data.save_split(folder / SPLIT, **parts)
             run.save()
         else:
-            data.check_split(folder / SPLIT, **parts)
+            _compare_split(folder / SPLIT, parts, group)
             run.restore(state)
             if previous and group.first:
                 checkpoint.step_back(folder)
@@ -104,6 +105,16 @@ def _occupy(folder: Path, group: Group, hold: contextlib.ExitStack) -> None:
     """Keep the folder for this run until `hold` closes. Errors: ValueError where another run has it."""
     if not group.share(hold.enter_context(alone(folder)) if group.first else None):
         raise ValueError(f"{folder}: another process is training there. Wait for it, or choose another folder.")
+
+
+def _compare_split(path: Path, parts: dict[str, data.Samples], group: Group) -> None:
+    """Refuse data that have changed; where nothing says what they were, warn, and write down what they are now."""
+    there = group.share(path.exists())
+    if there:
+        data.check_split(path, **parts)
+    elif group.first:
+        warnings.warn(f"{path} is gone: nothing says whether the data are those that the run began with.", stacklevel=3)
+        data.save_split(path, **parts)
 
 
 def _agreed(config: Config | None, state: dict[str, Any] | None, folder: Path) -> Config:

@@ -3,7 +3,8 @@
 Shapes: readout [T, B, classes]; labels [B], or soft ones [B, classes]; lengths [B] (valid steps of each sequence) or
 None where all T are valid. Every loss is a mean over the batch; `smoothing` spreads that share of a label over classes.
 What lies after the end of a sequence changes neither loss nor gradient nor prediction.
-Errors: ValueError for other shapes, no steps, and labels that are no class (looked at on the CPU only).
+Errors: ValueError for other shapes, no steps, smoothing outside [0, 1), and labels that are no class (looked at on the
+CPU only).
 """
 
 import functools
@@ -40,25 +41,28 @@ def at_end(readout: Tensor, lengths: Tensor | None = None) -> Tensor:
 def every_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Sum over the steps of the negative log-likelihood of log-softmax(readout)."""
     _check("every_step", readout, labels)
+    _smoothing("every_step", smoothing)
     return _stepwise(readout, labels, lengths, smoothing).sum() / readout.shape[1]
 
 
 def last_step(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Negative log-likelihood at the last valid step (label-last)."""
     _check("last_step", readout, labels)
+    _smoothing("last_step", smoothing)
     return cross_entropy(at_end(readout, lengths), labels, label_smoothing=smoothing)
 
 
 def mean_readout(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Negative log-likelihood of the readout's mean over time."""
     _check("mean_readout", readout, labels)
+    _smoothing("mean_readout", smoothing)
     return cross_entropy(over_time(readout, lengths), labels, label_smoothing=smoothing)
 
 
 def mse(readout: Tensor, labels: Tensor, lengths: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Mean squared difference between the readout's mean over time and the label as a one-hot vector."""
     _check("mse", readout, labels)
-    _share("mse", "smoothing", smoothing)
+    _smoothing("mse", smoothing)
     classes = readout.shape[-1]
     wanted = (1 - smoothing) * _soft(labels, classes, readout.dtype) + smoothing / classes
     return (over_time(readout, lengths) - wanted).square().mean()
@@ -76,11 +80,14 @@ def tet(
 
     Math: `(1 − λ) · mean_t CE(o[t], y) + λ · MSE(o, Y)`, λ = `weight`, Y = 1 everywhere or the one-hot label; the means
     are over the valid steps of each sample.
-    Errors: ValueError for a weight outside [0, 1] and for another target.
+    Errors: ValueError for a weight outside [0, 1], for smoothing beside weight 1, and for another target.
     Source: Deng et al. 2022, with the constants of CLIF's and ILIF's public code.
     """
     _check("tet", readout, labels)
     _share("tet", "weight", weight)
+    _smoothing("tet", smoothing)
+    if weight == 1 and smoothing:
+        raise ValueError(f"tet: smoothing is for the cross entropy, which weight 1 leaves out; got {smoothing}.")
     if target not in ("ones", "onehot"):
         raise unknown("target of tet", str(target), ["ones", "onehot"])
     steps, batch, classes = readout.shape
@@ -109,10 +116,16 @@ def _check(loss: str, readout: Tensor, labels: Tensor) -> None:
             raise ValueError(f"{loss}: labels must lie in 0 ... {classes - 1}; got {least} ... {most}.")
 
 
-def _share(loss: str, name: str, value: float) -> None:
-    """Errors: ValueError where a share of the loss is no number in [0, 1]."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
-        raise ValueError(f"{loss}: {name} must lie in [0, 1]; got {value!r}.")
+def _share(loss: str, name: str, value: float, end: str = "]") -> None:
+    """Errors: ValueError where a share of the loss is no number in [0, 1], or in [0, 1)."""
+    inside = isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= value <= 1
+    if not inside or (end == ")" and value == 1):
+        raise ValueError(f"{loss}: {name} must lie in [0, 1{end}; got {value!r}.")
+
+
+def _smoothing(loss: str, value: float) -> None:
+    """Errors: ValueError for a share that leaves nothing of a label, or is none."""
+    _share(loss, "smoothing", value, ")")
 
 
 def _stepwise(readout: Tensor, labels: Tensor, lengths: Tensor | None, smoothing: float) -> Tensor:

@@ -82,11 +82,16 @@ class Task:
 
 
 def prepare(config: Config, device: torch.device | None = None, data_set: DataSet | None = None) -> Task:
-    """Load the data, or take yours, split it, and build the model with the weights of the config's seed."""
+    """Load the data, or take yours, split it, and build the model with the weights of the config's seed.
+
+    Errors: ValueError for a config and data that do not fit, and for NaN or infinity in your data.
+    """
     device = device or _device(config.device)
     config = with_data(config, data_set)
     found = data_set or data.load(config.data, None, **config.data_options)
     train, validation = _split(found, config)
+    if data_set is not None:
+        data.check_finite(found.name, training=train, validation=validation, test=found.test)
     train, augment = _augmented(train, found, config)
     if config.encoding is None:
         encode = data.with_steps(found.encoding, config.steps)
@@ -105,8 +110,12 @@ def prepare(config: Config, device: torch.device | None = None, data_set: DataSe
 def with_data(config: Config, data_set: DataSet | None) -> Config:
     """The config of a run with data that are handed in: its `data` is own:NAME:FINGERPRINT. None: as it is.
 
-    Errors: ValueError where the config is of data that were handed in, and now there are none, or others.
+    Errors: ValueError where the config is of data that were handed in, and now there are none, or others; TypeError for
+    what is no DataSet.
     """
+    if not isinstance(data_set, DataSet | None):
+        fix = "rheobase.data.DataSet(name, classes, train, test, encoding)"
+        raise TypeError(f"data_set must be a {fix}; got {type(data_set).__name__}.")
     told = config.data if config.data.startswith(OWN) else None
     if data_set is None:
         if told is not None:
@@ -279,4 +288,7 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(f"{path} has no config in its metadata: it was not written by rheobase train.")
     if metadata.get("sha256", found := saved.checksum(weights)) != found:  # older ones have none
         raise ValueError(f"{path} is corrupt: its weights do not have the checksum in its metadata.")
-    return json.loads(metadata["config"]), weights
+    try:
+        return json.loads(metadata["config"]), weights
+    except ValueError as error:
+        raise ValueError(f"{path} is corrupt: the config in its metadata cannot be read ({error}).") from error
