@@ -1,7 +1,10 @@
 """The command line, called as a function: what it prints, what it writes, and what its errors say."""
 
 import json
+import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 
@@ -76,6 +79,13 @@ def test_a_new_run_takes_a_new_folder_and_a_finished_one_resumes_to_the_same_res
     assert status == 1 and "--epochs cannot change it" in err
 
 
+def test_runs_that_start_at_once_take_folders_of_their_own(here):
+    command = [sys.executable, "-m", "rheobase", "train", *SMALL, "--device", "cpu"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert all("test accuracy" in process.communicate()[0] for process in both)
+    assert len(list(here.glob("runs/digits-probplif-seed0*/record.json"))) == 2
+
+
 def test_options_go_to_what_they_belong_to(here, capsys):
     """Also to another neuron, data set and model than the recipe's, which leave what they do not know."""
     ran = [
@@ -140,6 +150,29 @@ def test_compare_goes_on_with_a_run_of_the_same_settings_alone(here, capsys, mon
     assert run(capsys, *arguments, "--epochs", "3")[0] == 0
 
 
+def test_a_stopped_command_says_how_it_goes_on_and_that_works(here, capsys, monkeypatch):
+    pytest.importorskip("optuna")
+    from rheobase.training import loop
+
+    train_batch = loop.Run.train_batch
+
+    def stopped(run, batch):
+        train_batch(run, batch)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    for name, flags in (("train", ["--out", "a b"]), ("compare", ["--seeds", "0"]), ("sweep", ["--trials", "1"])):
+        with monkeypatch.context() as patch:
+            patch.setattr(loop.Run, "train_batch", stopped)
+            status, out, _ = run(capsys, name, *SMALL, *flags)
+        go_on = shlex.split(out.rpartition("Go on with: ")[2])
+        assert status == 130 and go_on[:2] == ["rheobase", name] and go_on[-1] in ("a b", f"runs/{name}-digits")
+        assert run(capsys, *go_on[1:])[0] == 0
+    assert len(list(here.glob("runs/*"))) == 2
+    monkeypatch.setattr(loop.Run, "train_batch", stopped)
+    status, out, _ = run(capsys, "study", "digits-steps", "--train", "--runs", "my runs")
+    assert status == 130 and out.endswith("Go on with: rheobase study digits-steps --train --runs 'my runs'\n")
+
+
 def test_equal_terms_means_the_same_weights_and_readout():
     import torch
 
@@ -167,6 +200,12 @@ def test_equal_terms_means_the_same_weights_and_readout():
         (["train", "--neuron", "lif:tau=4", "--neuron-options", "tau", "3"], "tau is given by --neuron lif:tau=4 and"),
         (["train", "clif/cifar10-r18", "--width", "0.1"], "write --model-options width VALUE"),
         (["train", "clif/cifar10dvs-vgg11", "--epochs", "0"], "must be above 0; got 0"),
+        (["train", "--neuron", "lif:tau=2:tau=3"], "tau is given twice; leave one out"),
+        (["train", "--out", ""], "--out has an empty value"),
+        (["train", "--out="], "--out has an empty value"),
+        (["train", "--result", "a.txt"], "a result is a .json file"),
+        (["train", "--exchange", "lfi", "--exchange-after", "1"], "Did you mean 'lif'"),
+        (["train", "--neuron", "lif", "--exchange", "plif", "--exchange-after", "1"], "has parameters of its own"),
         (["train", "--device", "cuda"], "torch finds no GPU on this machine"),
         (["train", "--lr", "0.1"], "write --learning-rate"),
         (["train", "--model", "cnn5"], "Encode images directly"),
@@ -182,20 +221,39 @@ def test_equal_terms_means_the_same_weights_and_readout():
         (["train", "--previous"], "of which run? Give its folder: --resume FOLDER"),
         (["eval", "nothing.json"], "nothing.json"),
         (["compare", "--seeds", "a"], "whole numbers"),
+        (["compare", "--seeds", "0,0"], "seeds 0,0: 0 is given twice"),
+        (["compare", "--seeds", "0,4294967296"], "seed must be 0 or above, and below 4294967296"),
+        (["compare", "--neurons", "lif,lif"], "lif is named twice"),
+        (["compare", "--neurons", "lif,lfi"], "Did you mean 'lif'"),
+        (["compare", "--neurons", "lif,clif:tua=3"], "'tua'; did you mean 'tau'"),
+        (["compare", "--result", "/dev/null/a.json"], "--result /dev/null/a.json cannot be written"),
+        (["sweep", "--neurons", "lif,lfi"], "Did you mean 'lif'"),
+        (["sweep", "--seeds", "0,0"], "seeds 0,0: 0 is given twice"),
+        (["sweep", "--seeds", "0", "--final-epochs", "0"], "epochs must be above 0; got 0"),
+        (["sweep", "--learning-rate", "1e308"], "needs finite low < high"),
+        (["exchange", "nothing", "--steps", "4,x"], "steps are whole numbers separated by commas; got '4,x'"),
+        (["exchange", "nothing", "--steps", "0"], "steps are whole numbers from 1 on; got 0"),
         (["data", "lst"], "Did you mean 'list'"),
         (["data", "get", "mnits"], "Did you mean 'mnist'"),
         (["data", "get", "hd"], "cannot be downloaded"),
     ],
 )
-def test_mistakes_are_one_clear_message(capsys, arguments, message, monkeypatch):
+def test_mistakes_are_one_clear_message(here, capsys, arguments, message, monkeypatch):
+    """Before anything is trained, so that no folder is left."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     status, _, err = run(capsys, *arguments)
     assert status == 1 and err.startswith("error: ") and message in err
-
-
-def test_a_failed_start_leaves_no_folder(here, capsys):
-    run(capsys, "train", "--neuron", "lfi")
     assert not (here / "runs").exists()
+
+
+def test_none_is_written_in_any_case():
+    from rheobase.commands import flags, train
+
+    for word in ("none", "None", "NONE"):
+        config, _ = flags.with_config(train.Options, ["--clip", word, "--augmentation", "none"], "train")
+        assert (config.clip, config.augmentation) == (None, "none")
+    with pytest.raises(SystemExit):
+        flags.with_config(train.Options, ["--clip", "no"], "train")
 
 
 @pytest.mark.parametrize(
@@ -244,6 +302,27 @@ def test_a_reader_who_has_seen_enough_hears_no_complaint():
             assert process.stdout is not None and process.stderr is not None
             process.stdout.close()
             assert process.stderr.read() == "" and process.wait() > 0
+
+
+def test_an_ascii_terminal_shows_what_it_can():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "rheobase", "show", "lif"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert shown.returncode == 0 and shown.stderr == "" and "?" in shown.stdout
+
+
+def test_a_command_that_is_stopped_says_so(capsys, monkeypatch):
+    monkeypatch.setitem(cli.COMMANDS, "doctor", lambda rest: signal.raise_signal(signal.SIGINT))
+    assert run(capsys, "doctor") == (130, "\nStopped.\n", "")
+
+
+def test_no_memory_and_a_compiler_that_fails_are_one_line(here, capsys, monkeypatch):
+    status, _, err = run(capsys, "train", "--hidden", "999999999")
+    assert status == 1 and err.startswith("error: Not enough memory for this network") and err.count("\n") == 1
+    environment = {**os.environ, "CC": "false", "RHEOBASE_CACHE": str(here)}
+    command = [sys.executable, "-m", "rheobase", "train", *SMALL, "--device", "cpu"]
+    failed = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and "false ended with 1" in failed.stderr
 
 
 def test_recipes_fit_80_columns_with_whole_names(capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """The command line: `rheobase COMMAND`. One file in commands/ and one line in COMMANDS per command."""
 
+import io
 import os
 import signal
 import sys
@@ -57,7 +58,19 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status. Mistakes and interruptions are one message, not a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without γ and ± shows ?
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        say("\nStopped.")
+        return 130
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from rheobase.fuse.build import CompileError
     from rheobase.training import Diverged, Interrupted, WorkerLost
+    from rheobase.training.memory import exhausted
 
     name, *rest = (list(sys.argv[1:] if arguments is None else arguments)) or ["--help"]
     if name == "help" and rest:
@@ -74,14 +87,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
         return 128 + signal.SIGPIPE
-    except (Interrupted, KeyboardInterrupt) as stop:
-        say(f"\n{stop or 'Stopped.'}")
+    except Interrupted as stop:
+        say(f"\n{stop}")
         return 130
     except (ValueError, TypeError, OSError, ModuleNotFoundError, Diverged, WorkerLost) as error:
-        shown = Console(stderr=True)
-        shown.print("[bold red]error:[/] ", end="")
-        shown.print(str(error), highlight=False, markup=False, soft_wrap=True)
-        return 1
+        return _refuse(str(error))
+    except CompileError as error:
+        return _refuse(str(error).splitlines()[0].rstrip(":"))
+    except (RuntimeError, MemoryError) as error:
+        if not exhausted(error):
+            raise
+        what = str(error).partition("\n")[0].rpartition("Allocator: ")[2]
+        return _refuse(f"Not enough memory for this network or batch; make it smaller. {what}".strip())
+
+
+def _refuse(message: str) -> int:
+    shown = Console(stderr=True)
+    shown.print("[bold red]error:[/] ", end="")
+    shown.print(message, highlight=False, markup=False, soft_wrap=True)
+    return 1
 
 
 def overview() -> int:

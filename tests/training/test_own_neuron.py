@@ -10,7 +10,7 @@ import torch
 import rheobase as rb
 from rheobase import cli
 from rheobase.neurons import named
-from rheobase.training import Config, record
+from rheobase.training import Config, record, study
 
 pytest.importorskip("sklearn")
 
@@ -87,6 +87,11 @@ def test_it_trains_resumes_and_is_evaluated(folder, capsys, monkeypatch):
         file.write("\n# more\n")
     with pytest.warns(UserWarning, match=r"my\.py:Leaky has changed since"):
         cli.main(["eval", str(run)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cli.main(["eval", str(run), "--neuron", "problif"]) == 1, (
+            "other values are learnt: no warning before that"
+        )
     with pytest.warns(UserWarning, match=r"my\.py:Leaky has changed since"):
         cli.main(["train", "--resume", str(run)])
     assert cli.main(["compare", "--neurons", "lif,my.py:Leaky", *begin[1:-2], "--epochs", "1", "--seeds", "0"]) == 0
@@ -105,6 +110,25 @@ def test_it_trains_resumes_and_is_evaluated(folder, capsys, monkeypatch):
     (folder / "my.py").unlink()
     assert cli.main(["eval", str(run)]) == 1
     assert "No file 'my.py'; write FILE.py:CLASS" in capsys.readouterr().err
+
+
+def test_numbers_of_a_file_that_has_changed_since_are_told_apart(folder):
+    pytest.importorskip("optuna")
+    small = ["--epochs", "1", "--hidden", "8", "--batch", "400", "--device", "cpu"]
+    compare = ["compare", "--neurons", "my.py:Leaky", "--seeds", "0", "--out", "c", *small]
+    sweep = ["sweep", "--neurons", "my.py:Leaky", "--trials", "1", "--out", "s", *small]
+    assert cli.main(compare) == cli.main(sweep) == 0
+    config = Config(**record.read(folder / "c/my.py-Leaky-seed0/record.json")["config"])
+    one = study.Study("", config, {"leaky": {}})
+    (path := study.path_of(folder, "leaky", 0)).write_bytes((folder / "c/my.py-Leaky-seed0/record.json").read_bytes())
+    with (folder / "my.py").open("a") as file:
+        file.write("\n# more\n")
+    with pytest.warns(UserWarning, match=r"my\.py:Leaky has changed since c/.*: its numbers are those of the old one"):
+        assert cli.main(compare) == 0
+    with pytest.warns(UserWarning, match=r"my\.py:Leaky has changed since s was .*trials that are done are"):
+        assert cli.main(sweep) == 0
+    with pytest.warns(UserWarning, match=f"has changed since {path}"):
+        study.finished(one, folder, [0])
 
 
 def test_it_stands_in_deep_networks(folder):

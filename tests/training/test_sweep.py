@@ -43,7 +43,7 @@ def test_two_processes_share_a_study_and_the_work_of_a_killed_one_is_taken_up(tm
     monkeypatch.chdir(tmp_path)
     folder, arguments = tmp_path / "study" / "probplif", ["sweep", *SMALL, "--epochs", "6"]
     with another_process(tmp_path, *arguments) as other:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not epochs_of(folder / "trial-0000"):
             assert time.monotonic() < end and other.poll() is None, "the other process does not work"
             time.sleep(0.02)
@@ -68,6 +68,22 @@ def test_two_processes_share_a_study_and_the_work_of_a_killed_one_is_taken_up(tm
     records = [json.loads(path.read_text()) for path in folder.glob("trial-*/record.json")]
     assert len(records) == 3 and not any("test" in one for one in records), "a search never looks at the test set"
     assert [len(one["epochs"]) for one in records] == [6] * 3
+
+
+def test_a_process_waits_for_the_trial_of_another_and_the_last_runs_are_trained_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["sweep", *SMALL, "--epochs", "20", "--trials", "1", "--seeds", "0"]
+    with another_process(tmp_path, *arguments) as other:
+        end = time.monotonic() + 300
+        while not epochs_of(tmp_path / "study/probplif/trial-0000"):
+            assert time.monotonic() < end and other.poll() is None, "the other process does not work"
+            time.sleep(0.02)
+        assert cli.main(arguments) == 0 and other.wait() == 0
+    assert "(1 complete)" in capsys.readouterr().out
+    (run,) = json.loads((tmp_path / "study/sweep.json").read_text())["studies"]["probplif"]["final"]["runs"]
+    (path,) = tmp_path.glob("study/probplif/best/*/log.jsonl")
+    epochs = [line for line in path.read_text().splitlines() if json.loads(line)["kind"] == "epoch"]
+    assert len(run["epochs"]) == len(epochs) == 20, "trained twice"
 
 
 def test_both_neurons_get_one_space_and_one_budget_and_a_finished_study_is_not_repeated(tmp_path, monkeypatch, capsys):
@@ -97,6 +113,13 @@ def test_a_database_serves_too(tmp_path):
     (trial,) = sweep.report(study)["trials"]
     assert trial["state"] == "complete" and 1e-3 <= trial["settings"]["learning_rate"] <= 1e-1
     assert not (tmp_path / sweep.JOURNAL).exists()
+
+
+@pytest.mark.parametrize("address", ["nonsense://", "no address", "sqlite:////nowhere/study.db"])
+def test_a_storage_that_cannot_be_opened_is_one_message(tmp_path, monkeypatch, capsys, address):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sweep", *SMALL, "--storage", address]) == 1
+    assert "sweep: cannot open the storage" in capsys.readouterr().err
 
 
 def test_a_diverging_trial_counts_as_a_bad_one(tmp_path):

@@ -30,12 +30,12 @@ def run(arguments: list[str]) -> int:
 
     flags.refuse_one_neuron(arguments, "compare")
     config, options = flags.with_config(Options, arguments, "compare")
-    seeds = flags.seeds(options.seeds, "compare")
-    folder = options.out or flags.free_folder(Path("runs") / f"compare-{config.recipe}".replace("/", "-"))
-    command = flags.line("compare", arguments)
-    rows = training.compare(
-        config, options.neurons.split(","), seeds, folder, command=command, console=terminal.console
-    )
+    seeds = flags.numbers(options.seeds, "compare")
+    neurons, command = flags.neurons(options.neurons, "compare"), flags.line("compare", arguments)
+    flags.check_result(options.result, "compare")
+    with flags.folder(options.out, Path("runs") / f"compare-{config.recipe}".replace("/", "-")) as folder:
+        how = {"command": command, "again": flags.again("compare", arguments, folder), "console": terminal.console}
+        rows = training.compare(config, neurons, seeds, folder, **how)
     number = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
     title = f"{config.data}, {number}: mean ± standard deviation"
     table = Table(title=title, title_justify="left", box=None)

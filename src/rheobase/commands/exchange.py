@@ -141,7 +141,7 @@ def _steps(options: Options, command: str) -> None:
     """Nothing is chosen, so that the test set judges every T."""
     from rheobase import plots, training
 
-    wanted = flags.seeds(str(options.steps), "exchange")
+    wanted = flags.numbers(str(options.steps), "exchange", "steps", 1)
     found, trained = {}, 0
     for name, source in zip(apart(options.sources), options.sources, strict=True):
         found[name] = {}
@@ -174,7 +174,7 @@ def _study(options: Options, command: str) -> None:
 
     study = studies.study(str(options.study))
     folder = options.results / str(options.study)
-    found = finished(study, folder, flags.seeds(options.seeds, "exchange"))
+    found = finished(study, folder, flags.numbers(options.seeds, "exchange"))
     runs = {label: [one["epochs"] for one in records.values()] for label, records in found.items() if records}
     if not runs:
         raise ValueError(f"exchange: no records in {folder}. Train them: rheobase study {options.study} --train")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
+import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from rheobase.neurons.named import split
 
@@ -124,27 +127,104 @@ def _true_or_false(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse(kind: type, arguments: list[str], command: str, **options: Any) -> Any:
-    """A `kind` from the flags of `rheobase command`; a wrong flag ends the process with what is possible."""
-    return tyro.cli(kind, config=(tyro.conf.OmitArgPrefixes,), args=arguments, prog=f"rheobase {command}", **options)
+    """A `kind` from the flags of `rheobase command`; a wrong flag ends the process with what is possible.
+
+    Errors: ValueError for an empty argument, which a shell makes of a variable that is not set.
+    """
+    for flag, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            raise ValueError(
+                f"{command}: {(flag + argument).rstrip('=') or 'an argument'} has an empty value; give one."
+            )
+    settings = {"config": (tyro.conf.OmitArgPrefixes,), "registry": _registry, "prog": f"rheobase {command}"}
+    return tyro.cli(kind, args=arguments, **settings, **options)
 
 
-def seeds(text: str, command: str) -> list[int]:
-    """Seeds written as `0,1,2`. Errors: ValueError for anything else."""
+_registry = ConstructorRegistry()
+
+
+@_registry.primitive_rule
+def _none(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """None is written in any case."""
+    if type_info.type is not type(None):
+        return None
+
+    def read(words: list[str]) -> None:
+        if words[0].lower() != "none":
+            raise ValueError("not none")
+
+    return PrimitiveConstructorSpec(1, "none", read, lambda value: value is None, lambda value: ["none"])
+
+
+def numbers(text: str, command: str, what: str = "seeds", lowest: int = 0) -> list[int]:
+    """Whole numbers written as `0,1,2`. Errors: ValueError for anything else, and for one that is given twice."""
     try:
-        return [int(seed) for seed in text.split(",")]
+        found = [int(number) for number in text.split(",")]
     except ValueError:
-        raise ValueError(f"{command}: seeds are whole numbers separated by commas; got {text!r}.") from None
-
-
-def free_folder(folder: Path) -> Path:
-    """The first of folder, folder-2, folder-3, ... that does not exist."""
-    number, found = 1, folder
-    while found.exists():
-        number += 1
-        found = folder.with_name(f"{folder.name}-{number}")
+        raise ValueError(f"{command}: {what} are whole numbers separated by commas; got {text!r}.") from None
+    if min(found) < lowest:
+        raise ValueError(f"{command}: {what} are whole numbers from {lowest} on; got {min(found)}.")
+    if twice := [number for number in found if found.count(number) > 1]:
+        raise ValueError(f"{command}: {what} {text}: {twice[0]} is given twice; leave one out.")
     return found
+
+
+def neurons(text: str, command: str) -> list[str]:
+    """Neurons written as `lif,clif:tau=4`. Errors: ValueError for one that is named twice."""
+    found = text.split(",")
+    if twice := [spec for spec in found if found.count(spec) > 1]:
+        raise ValueError(f"{command}: --neurons {text}: {twice[0]} is named twice; leave one out.")
+    return found
+
+
+def check_result(path: Path | None, command: str) -> None:
+    """Errors: ValueError for a --result that is no .json file, or that cannot be written where it is to lie."""
+    if path is None:
+        return
+    if path.suffix != ".json":
+        raise ValueError(f"{command}: a result is a .json file; got {path}.")
+    place = next(one for one in path.absolute().parents if one.exists())
+    if path.is_dir() or not place.is_dir() or not os.access(place, os.W_OK):
+        raise ValueError(f"{command}: --result {path} cannot be written. Choose another place.")
+
+
+@contextlib.contextmanager
+def folder(chosen: Path | None, usual: Path) -> Iterator[Path]:
+    """The folder that was chosen; else the first of usual, usual-2, usual-3, ... that does not exist.
+
+    That one is made at once, so that no other command takes it, and goes again if nothing is written into it. Under
+    torchrun all processes get the first one's.
+    """
+    from rheobase.training import join
+
+    group = join()
+    with _new(usual) if chosen is None and group.first else contextlib.nullcontext(chosen) as own:
+        yield group.share(own)
+
+
+@contextlib.contextmanager
+def _new(usual: Path) -> Iterator[Path]:
+    number, found = 1, usual
+    while True:
+        try:
+            found.mkdir(parents=True)
+            break
+        except FileExistsError:
+            number += 1
+            found = usual.with_name(f"{usual.name}-{number}")
+    try:
+        yield found
+    finally:
+        with contextlib.suppress(OSError):  # something is in it
+            os.removedirs(found)
 
 
 def line(name: str, arguments: list[str]) -> str:
     """The command as it would be typed, for records."""
     return shlex.join(["rheobase", name, *arguments])
+
+
+def again(name: str, arguments: list[str], folder: Path) -> str:
+    """The command that goes on in the folder of one that was stopped."""
+    chosen = [] if "out" in given(arguments, "out") else ["--out", str(folder)]
+    return line(name, [*arguments, *chosen])

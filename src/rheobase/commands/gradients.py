@@ -224,7 +224,7 @@ def _study(options: Options, command: str) -> None:
         raise ValueError(f"gradients: --study draws {' or '.join(figures)}; got {options.study!r}.")
     study = studies.study(options.study)
     folder = options.results / options.study
-    found = finished(study, folder, flags.seeds(options.seeds, "gradients"))
+    found = finished(study, folder, flags.numbers(options.seeds, "gradients"))
     found = {label: records for label, records in found.items() if records}
     if not found:
         raise ValueError(f"gradients: no records in {folder}. Train them: rheobase study {options.study} --train")

@@ -43,11 +43,11 @@ def run(arguments: list[str]) -> int:
             terminal.say(f"{name:24s} {make().title}")
         return 0
     chosen = studies.study(options.name)
-    seeds = flags.seeds(options.seeds, "study")
+    seeds = flags.numbers(options.seeds, "study")
     folder, runs = options.results / options.name, options.runs / options.name
     if options.train:
         command = flags.line("study", arguments)
-        work = engine.work_off(chosen, folder, seeds, runs, command=command, console=terminal.console)
+        work = engine.work_off(chosen, folder, seeds, runs, command=command, again=command, console=terminal.console)
         for label, seed in work:
             terminal.say(f"done: {label}, seed {seed}")
     found = engine.finished(chosen, folder, seeds)

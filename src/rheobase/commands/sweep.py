@@ -35,7 +35,6 @@ class Options:
 
 def run(arguments: list[str]) -> int:
     """Search settings by validation accuracy: `rheobase sweep [RECIPE] --neurons lif,qif --trials 20 --out FOLDER`."""
-    from rheobase import recipes
     from rheobase.training import sweep
 
     config, options = flags.with_config(Options, arguments, "sweep")
@@ -43,35 +42,59 @@ def run(arguments: list[str]) -> int:
         flags.refuse_one_neuron(arguments, "sweep")
     if options.trials < 1:
         raise ValueError(f"sweep: needs at least one trial; got {options.trials}.")
-    if options.result is not None and options.result.suffix != ".json":
-        raise ValueError(f"sweep: a result is a .json file; got {options.result}.")
-    folder = options.out or flags.free_folder(Path("runs") / f"sweep-{config.recipe}".replace("/", "-"))
-    space, command = recipes.space(config), flags.line("sweep", arguments)
-    terminal.say(f"study in {folder}; the same command with --out {folder} joins or resumes it")
-    reports = {}
-    for spec in (options.neurons or config.neuron).split(","):
-        chosen = config.with_neuron(spec)
-        plan = sweep.Plan(chosen, space, options.trials, options.prune, options.sampler_seed)
-        study = sweep.sweep(plan, _name(spec), folder, options.storage, command, terminal.console)
-        reports[spec] = {**plan.as_dict(), **sweep.report(study)}
-        _print_report(spec, reports[spec])
-        if options.seeds and reports[spec]["best"]:
-            settings = reports[spec]["best"]["settings"]
-            reports[spec]["final"] = _final(plan, settings, options, folder / _name(spec), command)
-    _write(reports, folder, options.result, command, config.recipe)
+    flags.check_result(options.result, "sweep")
+    seeds = flags.numbers(options.seeds, "sweep") if options.seeds is not None else []
+    plans, command, reports = _plans(config, options, seeds), flags.line("sweep", arguments), {}
+    with flags.folder(options.out, Path("runs") / f"sweep-{config.recipe}".replace("/", "-")) as folder:
+        how = {"command": command, "again": flags.again("sweep", arguments, folder), "console": terminal.console}
+        terminal.say(f"study in {folder}; to join or resume it: {how['again']}")
+        for spec, plan in plans.items():
+            study = sweep.sweep(plan, _name(spec), folder, options.storage, **how)
+            reports[spec] = {**plan.as_dict(), **sweep.report(study)}
+            _print_report(spec, reports[spec])
+            if seeds and reports[spec]["best"]:
+                best = _final(plan, options, reports[spec]["best"]["settings"])
+                reports[spec]["final"] = _train(best, seeds, folder / _name(spec) / "best", how)
+        _write(reports, folder, options.result, command, config.recipe)
     return 0
 
 
-def _final(plan: Any, settings: dict[str, Any], options: Options, folder: Path, command: str) -> dict[str, Any]:
-    """Train the best settings with every seed; those that are complete are not trained again."""
-    from rheobase import training
+def _plans(config: Any, options: Options, seeds: list[int]) -> dict[str, Any]:
+    """What to search for every neuron.
+
+    Errors: ValueError for a neuron, an option, a space, a seed or final epochs that cannot be, before the first trial.
+    """
+    from rheobase import recipes
+    from rheobase.training import space, sweep, task
+
+    specs, searched = flags.neurons(options.neurons or config.neuron, "sweep"), recipes.space(config)
+    rest = (searched, options.trials, options.prune, options.sampler_seed)
+    plans = {spec: sweep.Plan(config.with_neuron(spec), *rest) for spec in specs}
+    space.check(searched)
+    for plan in plans.values():
+        ends = space.ends(searched)
+        finals = [_final(plan, options, values).but(seed=seed) for values in ends for seed in seeds]
+        task.check([*(space.changed(plan.config, values) for values in ends), *finals[:1]])
+    return plans
+
+
+def _final(plan: Any, options: Options, settings: dict[str, Any]) -> Any:
+    """The config of the last runs."""
     from rheobase.training.space import changed
 
-    seeds = flags.seeds(options.seeds or "", "sweep")
-    config = changed(plan.config, settings).but(epochs=options.final_epochs or plan.config.epochs)
-    (row,) = training.compare(
-        config, [config.neuron], seeds, folder / "best", command=command, console=terminal.console
-    )
+    epochs = plan.config.epochs if options.final_epochs is None else options.final_epochs
+    return changed(plan.config, settings).but(epochs=epochs)
+
+
+def _train(config: Any, seeds: list[int], folder: Path, how: dict[str, Any]) -> dict[str, Any]:
+    """Train the best settings with every seed, one process at a time; what is complete is not trained again."""
+    from rheobase import training
+    from rheobase.training import sweep
+
+    for seed in seeds:
+        with sweep.locked(folder / f"seed{seed}.{sweep.LOCK}"):
+            training.compare(config, [config.neuron], [seed], folder, **how)
+    (row,) = training.compare(config, [config.neuron], seeds, folder)
     mean, spread = row.summary("accuracy")
     terminal.say(f"test accuracy  {mean:.2%} ± {spread:.2%}, {len(seeds)} seeds")
     keys = ("test", "best_epoch", "seconds", "parameters", "epochs", "config")

@@ -37,23 +37,23 @@ def run(arguments: list[str]) -> int:
     terminal.console.quiet = not group.first
     if options.previous and not options.resume:
         raise ValueError("train --previous: of which run? Give its folder: --resume FOLDER --previous.")
+    flags.check_result(options.result, "train")
     if options.resume:
         _only_resume(arguments)
-        folder = options.resume
-    else:
-        name = f"{config.recipe}-{short(config.neuron)}-seed{config.seed}".replace("/", "-")
-        folder = group.share(options.out or flags.free_folder(Path("runs") / name))
-        terminal.say(f"{config.neuron} on {config.data}, seed {config.seed}, in {folder}")
-    found = training.train(
-        None if options.resume else config,
-        folder,
-        resume=options.resume is not None,
-        previous=options.previous,
-        command=command,
-        console=terminal.console,
-        checkpoint_seconds=options.checkpoint_seconds,
-        tensorboard=options.tensorboard,
-    )
+    name = f"{config.recipe}-{short(config.neuron)}-seed{config.seed}".replace("/", "-")
+    with flags.folder(options.resume or options.out, Path("runs") / name) as folder:
+        if not options.resume:
+            terminal.say(f"{config.neuron} on {config.data}, seed {config.seed}, in {folder}")
+        found = training.train(
+            None if options.resume else config,
+            folder,
+            resume=options.resume is not None,
+            previous=options.previous,
+            command=command,
+            console=terminal.console,
+            checkpoint_seconds=options.checkpoint_seconds,
+            tensorboard=options.tensorboard,
+        )
     if not group.first:
         return 0
     _print_result(found, folder)

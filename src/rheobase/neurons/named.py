@@ -21,7 +21,7 @@ _modules: dict[tuple[str, int], types.ModuleType] = {}  # by path and time of th
 def split(spec: str) -> tuple[str, dict[str, float | bool | str]]:
     """The neuron's name, and the options behind it as numbers, truth values or text.
 
-    Errors: ValueError for options without a value.
+    Errors: ValueError for options without a value, and for one that is given twice.
     """
     first, *rest = spec.split(":")
     if first.endswith(".py") and rest and "=" not in rest[0]:  # FILE.py:CLASS has a colon of its own
@@ -31,6 +31,8 @@ def split(spec: str) -> tuple[str, dict[str, float | bool | str]]:
         option, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"neuron {spec!r}: options are written name:option=value; got {pair!r}.")
+        if option in options:
+            raise ValueError(f"neuron {spec!r}: {option} is given twice; leave one out.")
         options[option] = _value(value)
     return first, options
 
@@ -110,11 +112,13 @@ def expect_file(name: str, told: Mapping[str, object], where: object) -> None:
     )
 
 
-def warn_of_changes(name: str, told: Mapping[str, object], where: object) -> None:
+def warn_of_changes(
+    name: str, told: Mapping[str, object], where: object, so: str = "what runs now is another neuron"
+) -> None:
     """Warn if a neuron's file is not what it was when a record or checkpoint, `told`, was written at `where`."""
     now = fingerprint(name)
     if now and "neuron_sha256" in told and told["neuron_sha256"] != now["neuron_sha256"]:
-        warnings.warn(f"{name} has changed since {where} was written: what runs now is another neuron.", stacklevel=3)
+        warnings.warn(f"{name} has changed since {where} was written: {so}.", stacklevel=3)
 
 
 def _imported(path: pathlib.Path) -> types.ModuleType:

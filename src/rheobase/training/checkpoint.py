@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import random
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def step_back(folder: Path) -> None:
 
 def _way_out(folder: Path, previous: bool) -> str:
     if not previous and (folder / PREVIOUS).is_file():
-        return f"The one before it is there: `rheobase train --resume {folder} --previous`."
+        return f"The one before it is there: `rheobase train --resume {shlex.quote(str(folder))} --previous`."
     return "There is no other; start the run again in another folder."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ def train(
     resume: bool = False,
     previous: bool = False,
     command: str = "",
+    again: str = "",
     console=None,
     checkpoint_seconds: float = 300.0,
     tensorboard: bool = False,
@@ -47,6 +49,7 @@ def train(
     A checkpoint is written before the first epoch, after each one, every `checkpoint_seconds` within one, and when the
     process is asked to stop. The test set is evaluated once, at the end, with the weights that `select` chose; never
     without `test`, as in a search. `after_epoch` gets the row of every epoch done; what it raises ends the run.
+    `command`: what the record says was called; `again`: what goes on with a run that stops, else `train --resume`.
     `data_set`: your own data instead of a set by name. The record's `data` then says own:NAME:FINGERPRINT, and resuming
     or restoring the run takes the same data set again.
     Under torchrun all processes train together, and the first one writes.
@@ -70,13 +73,13 @@ def train(
         if held:
             resumable = (folder / checkpoint.CURRENT).exists()
             fix = (
-                f"Resume it with --resume {folder}, or choose another folder."
+                f"Resume it with --resume {shlex.quote(str(folder))}, or choose another folder."
                 if resumable
                 else "Choose another folder."
             )
             raise ValueError(f"{folder} already holds a run. {fix}")
         keep_pages()
-        run = Run(prepare(config, device, data_set), folder, group, command)
+        run = Run(prepare(config, device, data_set), folder, group, command, again)
         if not group.first:  # what processes draw differs; the first draws what one by itself would
             torch.manual_seed(config.seed + (group.rank << 32))
         parts = {name: getattr(run.task, name) for name in ("train", "validation", "test")}

@@ -1,9 +1,12 @@
-"""Keep freed memory in the process, so that every step does not map and clear the same pages again."""
+"""Memory: freed pages are kept, so that a step does not map and clear them again; which errors say there is none."""
 
 import ctypes
 import platform
 
+import torch
+
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # names of glibc's mallopt
+REFUSALS = ("can't allocate memory", "Storage size calculation overflowed")  # of torch on the CPU, in a RuntimeError
 
 
 def keep_pages() -> bool:
@@ -16,3 +19,9 @@ def keep_pages() -> bool:
         return False
     library = ctypes.CDLL(None)
     return bool(library.mallopt(TRIM_THRESHOLD, 2**31 - 1)) and bool(library.mallopt(MMAP_MAX, 0))
+
+
+def exhausted(error: Exception) -> bool:
+    """Whether an error says that memory does not suffice."""
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or any(words in str(error) for words in REFUSALS)

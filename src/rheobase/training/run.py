@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shlex
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,9 +68,10 @@ class Progress:
 class Run:
     """A run in progress: a task, its optimiser, its generator of batch orders, and where it stands."""
 
-    def __init__(self, task: Task, folder: Path, group: Group, command: str):
+    def __init__(self, task: Task, folder: Path, group: Group, command: str, again: str = ""):
         self.task, self.folder, self.group, self.config = task, folder, group, task.config
         config, model = task.config, task.model
+        self.again = again or f"rheobase train --resume {shlex.quote(str(folder))}"
         self.batches = math.ceil(len(task.train) / config.batch)
         self._refuse_empty_parts()
         if config.compile:
@@ -222,8 +224,7 @@ class Run:
     @property
     def go_on(self) -> str:
         """How to carry on with this run."""
-        start = "rheobase" if self.group.size == 1 else f"torchrun --nproc-per-node {self.group.size} -m rheobase"
-        return f"{start} train --resume {self.folder}"
+        return self.again if self.group.size == 1 else f"torchrun --nproc-per-node {self.group.size} -m {self.again}"
 
     def save(self) -> None:
         """Write a checkpoint of everything that decides how the run goes on."""
@@ -252,7 +253,7 @@ class Run:
         if before != self.group.size:
             raise ValueError(
                 f"{self.folder} was written by {before} processes; this is a run of {self.group.size}. "
-                f"Start as many: torchrun --nproc-per-node {before} -m rheobase train --resume {self.folder}"
+                f"Start as many: torchrun --nproc-per-node {before} -m {self.again}"
             )
         self.task.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

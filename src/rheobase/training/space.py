@@ -66,6 +66,18 @@ def changed(config: Config, values: Mapping[str, Any]) -> Config:
     return config.but(**changes)
 
 
+def ends(space: Space) -> list[dict[str, Any]]:
+    """The lowest values of a space and the highest ones; of a choice the first and the last."""
+    pairs = {name: _ends(one) for name, one in space.items()}
+    return [{name: pair[end] for name, pair in pairs.items()} for end in (0, 1)]
+
+
+def _ends(one: Range | Choice) -> tuple[Any, Any]:
+    if isinstance(one, Choice):
+        return one.values[0], one.values[-1]
+    return (int(one.low), int(one.high)) if one.whole else (one.low, one.high)
+
+
 def general(config: Config) -> Space:
     """The space of a recipe that defines none: learning rate and weight gain around the recipe's own values."""
     return {

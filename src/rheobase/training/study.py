@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from rheobase.neurons.named import warn_of_changes
 from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.loop import publish, train
@@ -85,7 +86,7 @@ def finished(study: Study, folder: Path, seeds: Sequence[int]) -> dict[str, dict
 
 
 def work_off(
-    study: Study, folder: Path, seeds: Sequence[int], runs: Path, *, command: str = "", console=None
+    study: Study, folder: Path, seeds: Sequence[int], runs: Path, *, command: str = "", again: str = "", console=None
 ) -> Iterator[tuple[str, int]]:
     """Train what is missing, all variants of the first seed first; yields (label, seed) after each run.
 
@@ -99,7 +100,7 @@ def work_off(
                 continue
             config, place = study.configured(label, seed), runs / path.stem
             resume = (place / checkpoint.CURRENT).exists()
-            done = train(config, place, resume=resume, command=command, console=console)
+            done = train(config, place, resume=resume, command=command, again=again, console=console)
             if seed == 0:
                 publish(place, path)
             else:
@@ -123,4 +124,5 @@ def _checked(found: dict[str, Any], config: Config, path: Path) -> dict[str, Any
         raise ValueError(
             f"{path} holds a run with other settings than the study's. Move it away, or change its folder."
         )
+    warn_of_changes(config.neuron, found, path, "its numbers are those of the old one")
     return found

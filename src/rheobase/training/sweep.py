@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rheobase.exact.errors import TooManyEvents
+from rheobase.neurons.named import fingerprint, warn_of_changes
 from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.lock import Lock
@@ -28,6 +29,7 @@ from rheobase.training.task import RECORD
 
 JOURNAL, LOCK = "journal.log", "lock"
 STARTUP = 5  # random trials before the sampler learns, and trials that are never pruned
+WAIT = 1.0  # seconds between two looks at the trials of other processes
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,34 @@ class Work:
 
 
 def sweep(
-    plan: Plan, name: str, folder: Path | str, storage: str | None = None, command: str = "", console=None
+    plan: Plan,
+    name: str,
+    folder: Path | str,
+    storage: str | None = None,
+    command: str = "",
+    console=None,
+    again: str = "",
 ) -> Any:
-    """Work on the study `name` until its budget of trials is spent; return the study of optuna.
+    """Work on the study `name` until its budget of trials is spent, and those of this machine's other processes are
+    done; return the study of optuna.
 
     storage: address of a database for several machines (postgresql://..., sqlite:///...); default: a journal in
-        `folder`. Trials run in `folder`/`name`/trial-NNNN on every machine.
+        `folder`.
+    again: the command that goes on with a search that stops, for its message.
+    Trials run in `folder`/`name`/trial-NNNN on every machine.
     Errors: ModuleNotFoundError without optuna; ValueError where the study exists with another plan.
     """
     check(plan.space)
     folder = Path(folder)
     study = _study(plan, name, folder, storage)
-    while (work := _next(study, plan, folder / name)) is not None:
-        with work.lock:
-            _run(study, work, plan, command, console)
-    return study
+    while True:
+        if (work := _next(study, plan, folder / name)) is not None:
+            with work.lock:
+                _run(study, work, plan, console, {"command": command, "again": again})
+        elif _others_work(study):
+            time.sleep(WAIT)  # a process that dies leaves its trial, which _next takes up
+        else:
+            return study
 
 
 def _study(plan: Plan, name: str, folder: Path, storage: str | None) -> Any:
@@ -82,12 +97,15 @@ def _study(plan: Plan, name: str, folder: Path, storage: str | None) -> Any:
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(STARTUP, 1) if plan.prune else optuna.pruners.NopPruner(),
     )
-    with _locked(folder / LOCK):
+    with locked(folder / LOCK):
         kept = study.user_attrs.get("plan")
         if kept is None:
             study.set_user_attr("plan", plan.as_dict())
+            study.set_user_attr("neuron", fingerprint(plan.config.neuron))
         elif {**kept, "trials": 0} != {**plan.as_dict(), "trials": 0}:
             raise ValueError(f"the study {name} in {storage or folder} has other settings. Choose another --out.")
+        told = study.user_attrs.get("neuron", {})
+        warn_of_changes(plan.config.neuron, told, folder, "trials that are done are those of the old one")
     return study
 
 
@@ -98,7 +116,13 @@ def _storage(folder: Path, address: str | None) -> Any:
 
         lock: Any = Lock(folder / f"{JOURNAL}.flock")
         return JournalStorage(JournalFileBackend(str(folder / JOURNAL), lock_obj=lock))
-    return address
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return _optuna().storages.get_storage(address)
+    except (SQLAlchemyError, ImportError) as error:
+        fix = "Write postgresql://user@host/name or sqlite:///FILE.db, and install its driver."
+        raise ValueError(f"sweep: cannot open the storage ({str(error).splitlines()[0]}). {fix}") from error
 
 
 def _optuna() -> Any:
@@ -111,7 +135,7 @@ def _optuna() -> Any:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Alone among the processes of this machine; the system frees the lock of a process that dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -123,7 +147,7 @@ def _next(study: Any, plan: Plan, folder: Path) -> Work | None:
     """The next trial, or None when the budget is spent. One that its process has left comes first."""
     optuna = _optuna()
     states = optuna.trial.TrialState
-    with _locked(folder / LOCK):
+    with locked(folder / LOCK):
         for trial in study.get_trials(deepcopy=False, states=(states.RUNNING,)):
             if _left(trial, folder):
                 study.tell(trial.number, state=states.FAIL)
@@ -141,13 +165,23 @@ def _next(study: Any, plan: Plan, folder: Path) -> Work | None:
         return Work(trial, folder / _place(trial), lock)
 
 
+def _others_work(study: Any) -> bool:
+    """Whether trials run on this machine: in other processes, as this one asks between its own."""
+    running = study.get_trials(deepcopy=False, states=(_optuna().trial.TrialState.RUNNING,))
+    return any(_is_here(trial) for trial in running)
+
+
+def _is_here(trial: Any) -> bool:
+    return trial.user_attrs.get("host", platform.node()) == platform.node()
+
+
 def _place(trial: Any) -> str:
     return trial.user_attrs.get("folder", f"trial-{trial.number:04d}")
 
 
 def _left(trial: Any, folder: Path) -> bool:
     """The trial began on this machine, and nobody holds its lock."""
-    if trial.user_attrs.get("host", platform.node()) != platform.node():
+    if not _is_here(trial):
         return False
     lock = _hold(folder / _place(trial))
     if lock is not None:
@@ -175,7 +209,7 @@ def _draw(trial: Any, name: str, one: Any) -> Any:
     return trial.suggest_float(name, one.low, one.high, log=one.log)
 
 
-def _run(study: Any, work: Work, plan: Plan, command: str, console) -> None:
+def _run(study: Any, work: Work, plan: Plan, console, commands: dict[str, Any]) -> None:
     """Train one trial and tell the study its best validation accuracy."""
     optuna, trial, folder = _optuna(), work.trial, work.folder
     reached, started = [], time.monotonic()
@@ -192,7 +226,7 @@ def _run(study: Any, work: Work, plan: Plan, command: str, console) -> None:
     config = changed(plan.config, trial.params)
     outcome: dict[str, Any] = {}
     try:
-        train(config, folder, resume=resume, command=command, console=console, after_epoch=look, test=False)
+        train(config, folder, resume=resume, console=console, after_epoch=look, test=False, **commands)
     except optuna.TrialPruned:
         outcome["state"] = optuna.trial.TrialState.PRUNED  # its value is the last one reported
     except (Diverged, TooManyEvents) as error:

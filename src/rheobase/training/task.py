@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,22 @@ def prepare(config: Config, device: torch.device | None = None, data_set: DataSe
     device = device or _device(config.device)
     config = with_data(config, data_set)
     found = data_set or data.load(config.data, None, **config.data_options)
+    return _prepared(config, device, found, data_set)
+
+
+def check(configs: Sequence[Config], data_set: DataSet | None = None) -> None:
+    """Build what each of these configs, which share their data, stands for, and keep nothing.
+
+    Errors: those of `prepare`, before the first of several runs instead of between them.
+    """
+    found = data_set
+    for config in configs:
+        device, config = _device(config.device), with_data(config, data_set)
+        found = found or data.load(config.data, None, **config.data_options)
+        _prepared(config, device, found, data_set)
+
+
+def _prepared(config: Config, device: torch.device, found: DataSet, data_set: DataSet | None) -> Task:
     train, validation = _split(found, config)
     if data_set is not None:
         data.check_finite(found.name, training=train, validation=validation, test=found.test)
@@ -98,13 +115,20 @@ def prepare(config: Config, device: torch.device | None = None, data_set: DataSe
     else:
         encode = data.encoding(config.encoding, config.steps)
     x = next(data.batches(train[torch.arange(1)], encode, 1)).sequence()
-    torch.manual_seed(config.seed)
-    model = models.create(config.model, **_model_options(config, found.classes, x))
+    model = _network(config, found.classes, x)
+    if config.exchange is not None:
+        with _no_draws():
+            _exchanges(config, model, _network(_after_exchange(config), found.classes, x))
     model = model.to(device)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     about = (found.note, found.class_names, data_set)
     return Task(config, train, validation, found.test, encode, model, device, augment, *about)
+
+
+def _network(config: Config, classes: int, x: Tensor) -> nn.Module:
+    torch.manual_seed(config.seed)
+    return models.create(config.model, **_model_options(config, classes, x))
 
 
 def with_data(config: Config, data_set: DataSet | None) -> Config:
@@ -149,16 +173,31 @@ def exchange(task: Task) -> None:
     Errors: ValueError where either neuron has parameters of its own, for which the optimiser has no state.
     """
     config = task.config
-    other = config.but(exchange=None, exchange_after=None).with_neuron(str(config.exchange))
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
-        donor = prepare(other, task.device, task.data_set).model
-    readouts = {id(part) for one in task.model.modules() if isinstance(one, LeakyReadout) for part in one.modules()}
-    for name, module in list(task.model.named_modules()):
+    with _no_draws():
+        donor = prepare(_after_exchange(config), task.device, task.data_set).model
+    for name, new in _exchanges(config, task.model, donor).items():
+        task.model.set_submodule(name, new)
+
+
+def _after_exchange(config: Config) -> Config:
+    return config.but(exchange=None, exchange_after=None).with_neuron(str(config.exchange))
+
+
+def _no_draws() -> AbstractContextManager:
+    """A context after which the global generators stand where they stood before."""
+    return torch.random.fork_rng(range(torch.cuda.device_count()))
+
+
+def _exchanges(config: Config, model: nn.Module, donor: nn.Module) -> dict[str, nn.Module]:
+    """The donor's neurons by the places of the model that they take."""
+    found = {}
+    readouts = {id(part) for one in model.modules() if isinstance(one, LeakyReadout) for part in one.modules()}
+    for name, module in model.named_modules():
         if isinstance(module, Neuron) and id(module) not in readouts:
-            new = donor.get_submodule(name)
+            found[name] = new = donor.get_submodule(name)
             if any(True for one in (module, new) for _ in one.parameters()):
                 raise ValueError(f"exchange: {config.neuron} or {config.exchange} has parameters of its own.")
-            task.model.set_submodule(name, new)
+    return found
 
 
 def _split(found: DataSet, config: Config) -> tuple[Samples, Samples]:
@@ -224,7 +263,7 @@ def restore_task(
         path, told = path.parent / found["weights"], _config(found["config"], path)
         if change(told).neuron == told.neuron:
             expect_file(told.neuron, found, source)
-        warn_of_changes(told.neuron, found, source)
+            warn_of_changes(told.neuron, found, source)
     trained, weights = read_weights(path)
     config = _config(trained, path)
     if told is not None and told != config:
