@@ -353,6 +353,8 @@ def test_the_command_writes_each_format(tmp_path, monkeypatch, capsys):
     assert "add --steps" in capsys.readouterr().err
     assert cli.main(["export", "model.safetensors", "--format", "torch", "--steps", "0"]) == 1
     assert "--steps must be 1 or more; got 0" in capsys.readouterr().err
+    assert cli.main(["export", "model.safetensors", "--steps", "3"]) == 1
+    assert "--steps is for --format torch" in capsys.readouterr().err
 
 
 FULL = """

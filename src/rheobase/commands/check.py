@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tyro
@@ -32,16 +33,18 @@ def run(arguments: list[str]) -> int:
     from rheobase import checks
 
     subject = checks.Subject(checks.maker(chosen))
-    results = checks.run(subject.make)
+    work: list[tuple[Callable, object]] = [(check, subject) for check in checks.applicable(subject)]
     if importlib.util.find_spec("triton") and subject.fused:
-        results.append(checks.result(checks.gpu.compiles, chosen))
-    for result in results:
+        work.append((checks.gpu.compiles, chosen))
+    failed = 0
+    for check, given in work:
+        result = checks.result(check, given)
         terminal.say(f"{'ok  ' if result.passed else 'FAIL'} {result.name:28s} {result.seconds:6.2f} s")
         if not result.passed:
+            failed += 1
             terminal.say(f"     {result.message}")
     for skipped in checks.skipped(subject):
         without = "dynamics calls inject inside smooth(), too" if subject.injects else "the surrogate has no primitive"
         terminal.say(f"skip {checks.name(skipped)}: {without}, so there is nothing to differentiate")
-    failed = sum(not result.passed for result in results)
-    terminal.say(f"\n{len(results) - failed} of {len(results)} checks passed")
+    terminal.say(f"\n{len(work) - failed} of {len(work)} checks passed")
     return min(failed, 1)

@@ -51,6 +51,8 @@ def run(arguments: list[str]) -> int:
         raise ValueError(f"export: a file of {options.format} ends in {ENDINGS[options.format]}; got --out {place}.")
     if options.seed is not None and (options.format != "torch" or options.deterministic):
         raise ValueError("export: --seed is for --format torch, without --deterministic. Leave it out.")
+    if options.steps is not None and options.format != "torch":
+        raise ValueError("export: --steps is for --format torch. Leave it out.")
     if options.steps is not None and options.steps < 1:
         raise ValueError(f"export: --steps must be 1 or more; got {options.steps}.")
     model, x = _network(options)
