@@ -42,7 +42,9 @@ class TraceError(TypeError):
     """A step that cannot become a kernel; the message says which operation, and what to write instead."""
 
 
-_SAME = {"aten.detach", "aten.alias", "aten.clone", "aten.view", "aten.lift_fresh_copy", "aten._unsafe_view"}
+_SAME = {
+    "aten.detach", "aten.alias", "aten.clone", "aten.view", "aten.lift_fresh_copy", "aten._unsafe_view", "aten.expand",
+}  # fmt: skip
 _ARITHMETIC = {
     "aten.add": "add", "aten.sub": "sub", "aten.mul": "mul", "aten.div": "div", "aten.neg": "neg", "aten.abs": "abs",
     "aten.exp": "exp", "aten.log": "log", "aten.sqrt": "sqrt", "aten.sigmoid": "sigmoid", "aten.tanh": "tanh",
@@ -117,7 +119,9 @@ class _Builder:
 
     def _constant(self, value: float, dtype: torch.dtype) -> float:
         """A number that the step makes in the type `dtype`: in another than x's it is rounded there and not in C."""
-        if dtype.is_floating_point and dtype != self.dtype and float(torch.tensor(value, dtype=dtype)) != value:
+        if not dtype.is_floating_point:
+            return float(torch.tensor(value, dtype=dtype))
+        if dtype != self.dtype and float(torch.tensor(value, dtype=dtype)) != value:
             raise TraceError(
                 f"{self.name}: dynamics makes {value:g} in {dtype} where x has {self.dtype}; use x's type, as in "
                 "`torch.where(u > 1, 0.1 * torch.ones_like(u), u)`, or make it a coefficient."
@@ -125,6 +129,8 @@ class _Builder:
         return value
 
     def _cast(self, value: Value, dtype: torch.dtype) -> Value:
+        if isinstance(value, float):
+            return self._constant(value, dtype)
         if dtype == torch.bool:
             return self.truth(value)
         if dtype == self.dtype or (dtype == torch.float32 and self._is_truth(value)):
@@ -224,6 +230,8 @@ def _program(step: Step, function: Callable, inputs: list[str], outputs: list[st
                 for a in node.args
             ]
             target = str(node.target.overloadpacket)  # type: ignore[union-attr]
+            if target.startswith("prims.") and not node.users:  # how torch finds the shape of a sum with no gradient
+                continue
             values[node] = build.call(target, args, dict(node.kwargs), getattr(node.meta["val"], "dtype", kind[1]))
         elif node.op == "output":
             result = [values[a] if isinstance(a, torch.fx.Node) else 0.0 for a in node.args[0]]  # type: ignore[union-attr]
