@@ -28,7 +28,7 @@ from rheobase.surrogate import slopes_at_once
 Kind = tuple[tuple[int, ...], torch.dtype]
 
 KINDS: tuple[Kind, ...] = (((), torch.float32), ((3, 5, 2, 7), torch.float64))  # of the tensors a step is traced on
-
+EXACT = 1 << 24  # whole numbers up to here are exact in float32
 
 _tracing: contextvars.ContextVar[bool] = contextvars.ContextVar("rheobase_tracing", default=False)
 
@@ -147,6 +147,11 @@ class _Builder:
             raise TraceError(
                 f"{self.name}: dynamics computes {target.removeprefix('aten.')} in {dtype} where x has {self.dtype}; "
                 "use x's type, as in `(u > 1).to(x.dtype) * 0.1`."
+            )
+        if dtype == torch.int64 and any(isinstance(a, float) and abs(a) > EXACT for a in args):
+            raise TraceError(
+                f"{self.name}: dynamics computes with whole numbers above 2^24, which float32 rounds; use "
+                "x's type, as in `(u > 1).to(x.dtype)`."
             )
         if kwargs.get("alpha", 1) != 1:
             scaled = 0 if target == "aten.rsub" else 1
