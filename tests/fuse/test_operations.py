@@ -47,6 +47,10 @@ OPERATIONS = {
     "no truth": lambda x, y: (torch.zeros_like(x, dtype=torch.bool) | (x > y)) * x,
     "whole numbers": lambda x, y: ((x > 0) * 2 - 1 + (y > 0) * 1) * x,
     "float of truth": lambda x, y: (x > y).float() * y,
+    "number as truth": lambda x, y: torch.full_like(x, 5, dtype=torch.bool) * y,
+    "number as whole": lambda x, y: torch.full_like(x, 2.7, dtype=torch.int64) * y,
+    # gradients that torch knows to be 0, of x's type or float64, added and multiplied
+    "no gradient, and one": lambda x, y: torch.sgn(x) + x * torch.sgn(x / 3.0) + torch.sgn(x * y) * y,
 }  # fmt: skip
 
 

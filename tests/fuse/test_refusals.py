@@ -89,6 +89,7 @@ WRONG = {
         r"computes mul in torch.float32.*\.to\(x\.dtype\)",
     ),
     "bits of integers": (lambda self, x, v, d: v + x * ~((x > 0) * 1), "bitwise_not"),
+    "large integers": (lambda self, x, v, d: v + x * ((x > 0) * (2**25 + 1) - 2**25), "whole numbers above 2.24"),
     "integers": (lambda self, x, v, d: v + x.long(), r"\.to\(x\.dtype\)"),
     "computed power": (lambda self, x, v, d: v + x**d, "computed exponent.*exp and log"),
     "fractional power": (lambda self, x, v, d: v + x**1.5, "exponent 1.5.*exp and log"),

@@ -56,6 +56,7 @@ CASES = [
         r"Leaky: coefficient leak must be a number or a tensor; got a list. torch",
     ),
     (lambda: leaky(X.numpy()), TypeError, "Leaky: coefficient leak must be a number or a tensor; got a ndarray"),
+    (lambda: leaky(torch.tensor(1j)), TypeError, "Leaky: coefficient leak must be real; got torch.complex64"),
     (lambda: leaky(None), TypeError, "Leaky: coefficient leak must be a number or a tensor; got a NoneType"),
     (lambda: leaky([0.5], fused=False)(X), TypeError, "Leaky: coefficient leak must be a number or a tensor"),
     (lambda: leaky([0.5] * 3, ("leak",)), TypeError, r"Leaky: coefficient leak must be a tensor \[T, .*got a list"),

@@ -104,6 +104,17 @@ def test_nan_goes_where_eager_sends_it(where, surrogate):
     assert any(value.isnan().any() for value in eager.values())
 
 
+@pytest.mark.parametrize("steps", [1, 20])
+def test_nothing_arrives_at_the_first_step_not_even_nan(steps):
+    neuron = rb.LIF()
+    inputs = cases.dyadic(neuron, "lif", (steps, 3, 17), torch.float32, state=False)
+    inputs.x[0], inputs.weight[0, 4] = 1.25, float("nan")
+    eager, fused = (cases.call(neuron, inputs, backend) for backend in ("eager", "cpu"))
+    assert (fused["spikes"][0] == 1).all()
+    for key, value in eager.items():
+        torch.testing.assert_close(fused[key], value, rtol=1e-5, atol=1e-5, equal_nan=True, msg=key)
+
+
 def test_given_random_numbers():
     neuron = rb.ProbLIF()
     inputs = cases.dyadic(neuron, "problif", (cases.STEPS, 5, 17), torch.float32)

@@ -78,6 +78,16 @@ def test_delays_equal_the_eager_loop(monkeypatch, state, held):
     check("probplif", n=20, state=state, delays=torch.arange(20) % 2)
 
 
+@pytest.mark.parametrize("held", [True, False], ids=["narrow", "wide"])
+def test_nothing_arrives_at_the_first_step_not_even_nan(monkeypatch, held):
+    monkeypatch.setattr(recurrent_gpu, "HELD", 128 if held else 16)
+    monkeypatch.setattr(recurrent_gpu, "ROWS", 16)
+    inputs = cases.dyadic(rb.LIF(), "lif", (1, 3, 20), torch.float32, state=False).to(DEVICE)
+    inputs.x[0], inputs.weight[0, 4] = 1.25, float("nan")
+    found = cases.call(rb.LIF(), inputs, "triton")
+    assert (found["spikes"] == 1).all() and not any(value.isnan().any() for value in found.values())
+
+
 def test_parts_of_a_weight_are_all_of_it():
     """Every bit of float32 in three numbers of bfloat16; what is not finite stays."""
     weight = (torch.randn(20, 20) * torch.logspace(-6, 6, 20)).to(DEVICE)

@@ -195,7 +195,8 @@ def _weight() -> list[str]:
     return [
         "if (grad_outgoing) {",
         "  F *grad = grad_outgoing + part * n * pad;",
-        "  weight_rows(grad, delta, sent, (t1 - t0) * rows, n, pad, weight_limit, ones, columns, list);",
+        "  const int64_t no = t0 || before ? 0 : rows, count = (t1 - t0) * rows - no;",
+        "  weight_rows(grad, delta + no * pad, sent + no * words, count, n, pad, weight_limit, ones, columns, list);",
         "  for (int64_t t = t0; before && t < t1 && t < history; t++) {",
         "    arrivals_before(ones, before, delay, history, t, batch, b0, rows, n, pad);",
         "    for (int64_t b = 0; b < rows; b++) for (int64_t j = 0; j < n; j++) if (t <= delay[j])",

@@ -111,7 +111,7 @@ def forward_source(program: Program, variant: Variant) -> str:
         "x = ahead.to(tl.float32)",
         "ahead = tl.load(x_in + tl.minimum(t + 1, steps - 1) * total + m, mask=inside, other=0.0)",
         *_product("send", "spikes", "spikes_out, late, t - 1", "t > 0", True),
-        "x += sent",
+        "x += tl.where(t > 0, sent, 0.0)",  # nothing was sent before all steps: no 0 times NaN either
         "if before is not None:",
         "    if t < reach:",
         "        x += tl.load(before + here, mask=inside, other=0.0)",

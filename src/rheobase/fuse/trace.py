@@ -28,7 +28,7 @@ from rheobase.surrogate import slopes_at_once
 Kind = tuple[tuple[int, ...], torch.dtype]
 
 KINDS: tuple[Kind, ...] = (((), torch.float32), ((3, 5, 2, 7), torch.float64))  # of the tensors a step is traced on
-
+EXACT = 1 << 24  # whole numbers up to here are exact in float32
 
 _tracing: contextvars.ContextVar[bool] = contextvars.ContextVar("rheobase_tracing", default=False)
 
@@ -42,7 +42,9 @@ class TraceError(TypeError):
     """A step that cannot become a kernel; the message says which operation, and what to write instead."""
 
 
-_SAME = {"aten.detach", "aten.alias", "aten.clone", "aten.view", "aten.lift_fresh_copy", "aten._unsafe_view"}
+_SAME = {
+    "aten.detach", "aten.alias", "aten.clone", "aten.view", "aten.lift_fresh_copy", "aten._unsafe_view", "aten.expand",
+}  # fmt: skip
 _ARITHMETIC = {
     "aten.add": "add", "aten.sub": "sub", "aten.mul": "mul", "aten.div": "div", "aten.neg": "neg", "aten.abs": "abs",
     "aten.exp": "exp", "aten.log": "log", "aten.sqrt": "sqrt", "aten.sigmoid": "sigmoid", "aten.tanh": "tanh",
@@ -117,7 +119,9 @@ class _Builder:
 
     def _constant(self, value: float, dtype: torch.dtype) -> float:
         """A number that the step makes in the type `dtype`: in another than x's it is rounded there and not in C."""
-        if dtype.is_floating_point and dtype != self.dtype and float(torch.tensor(value, dtype=dtype)) != value:
+        if not dtype.is_floating_point:
+            return float(torch.tensor(value, dtype=dtype))
+        if dtype != self.dtype and float(torch.tensor(value, dtype=dtype)) != value:
             raise TraceError(
                 f"{self.name}: dynamics makes {value:g} in {dtype} where x has {self.dtype}; use x's type, as in "
                 "`torch.where(u > 1, 0.1 * torch.ones_like(u), u)`, or make it a coefficient."
@@ -125,6 +129,8 @@ class _Builder:
         return value
 
     def _cast(self, value: Value, dtype: torch.dtype) -> Value:
+        if isinstance(value, float):
+            return self._constant(value, dtype)
         if dtype == torch.bool:
             return self.truth(value)
         if dtype == self.dtype or (dtype == torch.float32 and self._is_truth(value)):
@@ -141,6 +147,11 @@ class _Builder:
             raise TraceError(
                 f"{self.name}: dynamics computes {target.removeprefix('aten.')} in {dtype} where x has {self.dtype}; "
                 "use x's type, as in `(u > 1).to(x.dtype) * 0.1`."
+            )
+        if dtype == torch.int64 and any(isinstance(a, float) and abs(a) > EXACT for a in args):
+            raise TraceError(
+                f"{self.name}: dynamics computes with whole numbers above 2^24, which float32 rounds; use "
+                "x's type, as in `(u > 1).to(x.dtype)`."
             )
         if kwargs.get("alpha", 1) != 1:
             scaled = 0 if target == "aten.rsub" else 1
@@ -224,6 +235,8 @@ def _program(step: Step, function: Callable, inputs: list[str], outputs: list[st
                 for a in node.args
             ]
             target = str(node.target.overloadpacket)  # type: ignore[union-attr]
+            if target.startswith("prims.") and not node.users:  # how torch finds the shape of a sum with no gradient
+                continue
             values[node] = build.call(target, args, dict(node.kwargs), getattr(node.meta["val"], "dtype", kind[1]))
         elif node.op == "output":
             result = [values[a] if isinstance(a, torch.fx.Node) else 0.0 for a in node.args[0]]  # type: ignore[union-attr]

@@ -26,6 +26,8 @@ def checked(kind: str, values: Mapping[str, Coefficient], timed: Collection[str]
         if not isinstance(value, Tensor if name in timed else (Tensor, Real)):
             hint = "torch.tensor makes one of a list or array; keep it with register_buffer."
             raise TypeError(f"{kind}: coefficient {name} must be {wanted}; got a {type(value).__name__}. {hint}")
+        if isinstance(value, Tensor) and value.is_complex():
+            raise TypeError(f"{kind}: coefficient {name} must be real; got {value.dtype}.")
         if name in timed and not value.dim():  # type: ignore[union-attr]
             raise TypeError(f"{kind}: coefficient {name} must be {wanted}; got a single number.")
     return values

@@ -57,7 +57,8 @@ void forward(const int64_t *a) {
         arrivals(sent, bits, masks, late, kinds, t, batch, b0, rows, words);
         const int64_t next = t + 1 < steps ? rows * n * (int64_t)sizeof(S) : 0;
         ahead soon[] = {{(const char *)(x + ((t + 1) * batch + b0) * n), next}, {0, 0}};
-        currents(cur, x + (t * batch + b0) * n, outgoing, sent, rows, n, pad, limit, ones, list, soon);
+        const int64_t most = t || before ? limit : 0; /* nothing was sent before all steps: no 0 times NaN either */
+        currents(cur, x + (t * batch + b0) * n, outgoing, sent, rows, n, pad, most, ones, list, soon);
         if (before && t < history) {
           arrivals_before(ones, before, delay, history, t, batch, b0, rows, n, pad);
           product(cur, ones, pad, outgoing, rows, n, pad, 0);
@@ -251,7 +252,8 @@ void backward(const int64_t *a) {
           }
           if (grad_outgoing) {
             F *grad = grad_outgoing + part * n * pad;
-            weight_rows(grad, delta, sent, (t1 - t0) * rows, n, pad, weight_limit, ones, columns, list);
+            const int64_t no = t0 || before ? 0 : rows, count = (t1 - t0) * rows - no;
+            weight_rows(grad, delta + no * pad, sent + no * words, count, n, pad, weight_limit, ones, columns, list);
             for (int64_t t = t0; before && t < t1 && t < history; t++) {
               arrivals_before(ones, before, delay, history, t, batch, b0, rows, n, pad);
               for (int64_t b = 0; b < rows; b++) for (int64_t j = 0; j < n; j++) if (t <= delay[j])
