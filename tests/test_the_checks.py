@@ -274,7 +274,7 @@ SOURCES = [
     ("a checkpoint too late", rb.LIF, layouts.long, "marks + ((c + 1)", "marks + ((chunks - 1)"),
     ("a checkpoint not reloaded", rb.LIF, layouts.long, "memcpy(v_0, marks + (c *", "memcpy(v_0, marks + (0 *"),
     ("one step too few in a chunk", rb.LIF, layouts.long, "t < (c + 1) * 1024", "t < (c + 1) * 1024 - 1"),
-    ("a coefficient's gradient dropped", rb.PLIF, agreement.dyadic, "sum += (double)lanes[i]", "sum += 0"),
+    ("a coefficient's gradient dropped", rb.PLIF, agreement.dyadic, "sum += part[k]", "sum += 0"),
     ("a gradient summed over one step", rb.PLIF, agreement.dyadic, "q_0[i] +=", "q_0[i] ="),
     ("the last block left out", rb.LIF, layouts.wide, "b < end && b < b0", "b < end - (blocks > 1) && b < b0"),
     ("random numbers one step late", rb.ProbLIF, contract.resumed, "(clock + t) % 4", "t % 4"),

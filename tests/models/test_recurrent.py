@@ -176,9 +176,11 @@ def test_a_config_says_which_layers_feed_back():
     assert again == config and again.feedback == (False, True, False)
     layers = prepare(config).model.layers
     assert [isinstance(layer, rb.Recurrent) for layer in layers] == [False, True, False]
-    for wrong in ((True, False), (), ("no",)):
+    for wrong in ((True, False), ()):
         with pytest.raises(ValueError, match="config: feedback must be True or False, one for all or one for each"):
             config.but(feedback=wrong)
+    with pytest.raises(ValueError, match="config: feedback must be True or False; got 'no'"):
+        config.but(feedback=("no",))
 
 
 def test_the_readout_learns_its_time_constants_where_the_neurons_do():

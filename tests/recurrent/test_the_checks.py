@@ -35,8 +35,8 @@ BACKWARD = {
     "initial spikes left out of the weight's gradient": ("before && t < t1 && t < history", "0"),
     "initial spikes in the wrong order": ("grad_before + (h * batch", "grad_before + ((history - 1 - h) * batch"),
     "the first step of a chunk left out": (
-        "weight_rows(grad, delta, sent, (t1 - t0)",
-        "weight_rows(grad, delta + rows * pad, sent + rows * words, (t1 - t0 - 1)",
+        "no = t0 || before ? 0 : rows,",
+        "no = rows,",
     ),
     "all chunks start from the first": ("marks + ((c * ", "marks + ((0 * "),
     "currents of another chunk": (

@@ -45,7 +45,7 @@ class Config(MachineSettings, OptimisationSettings, NetworkSettings, DataSetting
                 raise ValueError(f"config: {name} must be finite, because a record is JSON; got {value}. {fix}")
         self._require("seed", 0 <= self.seed < SEEDS, f"0 or above, and below {SEEDS}")
         self._require("hidden", bool(self.hidden) and min(self.hidden) > 0, "one or more positive numbers")
-        fits = len(self.feedback) in (1, len(self.hidden)) and all(flag in (True, False) for flag in self.feedback)
+        fits = len(self.feedback) in (1, len(self.hidden))
         self._require("feedback", fits, f"True or False, one for all or one for each of hidden={self.hidden}")
         self._require("average", self.average is None or 0 < self.average < 1, "between 0 and 1, or none")
         self._require("batch", self.batch >= self.accumulate, f"at least accumulate={self.accumulate}")
