@@ -1,6 +1,5 @@
 """The checks on trial: wrong neurons and wrong kernels, each of which a check of rheobase.checks must catch."""
 
-import dataclasses
 import functools
 import itertools
 
@@ -351,68 +350,3 @@ def test_run_reports_every_check():
     results = {result.name: result for result in checks.run(neighbour)}
     assert results["contract.types"].passed and not results["contract.permuted"].passed
     assert "permuted" in results["contract.permuted"].message
-
-
-@dataclasses.dataclass(frozen=True)
-class Calling(rb.surrogate.Surrogate):
-    """Its own way to fire, which takes nothing but d."""
-
-    def derivative(self, d):
-        return (d.abs() < 0.5).to(d.dtype)
-
-    def __call__(self, d):
-        return rb.surrogate.inject((d >= 0).to(d.dtype), d, self.derivative(d))
-
-
-class Injecting(rb.Neuron):
-    """Fires through a surrogate that is called directly."""
-
-    states = ("v",)
-    rough = False
-
-    def __init__(self):
-        super().__init__(Calling())
-
-    def coefficients(self):
-        return {"decay": 0.5, "threshold": 1.0}
-
-    def dynamics(self, x, v, *, decay, threshold):
-        u = decay * v + (torch.sin(torch.exp(x) * 1e4) if self.rough else x)
-        self.note(u=u, threshold=threshold)
-        if self.rough:
-            s = rb.surrogate.inject((u >= threshold).to(u.dtype), u, self.surrogate.derivative(u - threshold))
-        else:
-            s = self.surrogate(u - threshold)
-        return s, u - s * threshold
-
-
-def test_neurons_that_fire_in_their_own_way_are_checked():
-    subject = checks.Subject(Injecting)
-    failed = [
-        found
-        for found in map(functools.partial(checks.result, subject=subject), checks.applicable(subject))
-        if not found.passed
-    ]
-    assert not failed and contract.gradients in checks.skipped(subject)
-    assert contract.gradients not in checks.skipped(checks.Subject(rb.ProbLIF))
-
-
-class Rough(Injecting):
-    """Fires through inject alone, on a potential that no two functions of sin agree on."""
-
-    rough = True
-
-
-def test_flips_of_neurons_that_inject_are_measured():
-    catches(agreement.random_inputs, Rough, "a spike flips at a distance of 0.0")
-
-
-class Silent(Rough):
-    """The same, without a note of how near the threshold it was."""
-
-    def note(self, **values):
-        pass
-
-
-def test_flips_of_neurons_that_do_not_say_how_near_they_were():
-    catches(agreement.random_inputs, Silent, "does not say how near")

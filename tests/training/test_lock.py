@@ -76,8 +76,9 @@ def test_a_run_is_trained_by_one_process(tmp_path):
     small = config().but(epochs=1)
 
     def another(row):
-        with pytest.raises(ValueError, match="another process is training there"):
-            train(small, folder, resume=True)
+        for resume in (False, True):
+            with pytest.raises(ValueError, match="another process is training there"):
+                train(small, folder, resume=resume)
 
     train(small, folder, after_epoch=another)
     assert train(small, folder, resume=True)["test"]

@@ -293,6 +293,14 @@ def test_a_second_run_does_not_overwrite_the_first(tmp_path):
         train(config(), tmp_path)
 
 
+def test_a_file_is_no_folder_of_a_run(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(NotADirectoryError, match="is a file; a run is a folder"):
+            train(config(), tmp_path / "run", resume=resume)
+    assert (tmp_path / "run").read_text() == "mine"
+
+
 def test_a_finished_run_without_its_checkpoints_is_not_overwritten(tmp_path):
     train(config().but(epochs=1), str(tmp_path / "run"))  # a path as text does too
     for name in (checkpoint.CURRENT, checkpoint.PREVIOUS):

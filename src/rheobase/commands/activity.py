@@ -145,7 +145,7 @@ def _print(label: str, network: Network) -> None:
 def _record(source: Path) -> dict[str, Any]:
     """The record of a source; empty where there are weights alone."""
     from rheobase.training import record
-    from rheobase.training.task import RECORD
+    from rheobase.training.record import RECORD
 
     path = source / RECORD if source.is_dir() else source.with_suffix(".json")
     return record.read(path) if path.exists() else {}

@@ -143,6 +143,11 @@ def _obstacle(program: Program | None, x: Tensor, name: str) -> str | None:
     return None
 
 
+def captured(x: Tensor) -> bool:
+    """Whether work on x is being recorded for a CUDA graph, which repeats what the host has drawn or counted."""
+    return x.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
 def intercepted(x: Tensor) -> bool:
     """Whether torch hands operators to Python (fake tensors, make_fx, counters): x may then have no memory."""
     handled = type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__  # type: ignore[attr-defined]

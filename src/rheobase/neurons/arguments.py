@@ -1,8 +1,11 @@
-"""Checks of what constructors are given: numbers, whole numbers, flags and words."""
+"""Checks of what constructors and calls are given: numbers, whole numbers, flags, words, uniform numbers."""
 
 from __future__ import annotations
 
 import numbers
+
+import torch
+from torch import Tensor
 
 from rheobase.names import nearest
 
@@ -35,3 +38,12 @@ def one_of(owner: object, name: str, value: str, known: list[str]) -> str:
     if value not in known:
         raise ValueError(f"{type(owner).__name__}: unknown {name} {value!r}{nearest(str(value), known)}")
     return value
+
+
+def check_uniform(kind: str, uniform: Tensor) -> None:
+    """Errors: ValueError for random numbers outside [0, 1]; 1 can be a number below it, rounded to 16 bits."""
+    if not uniform.numel() or torch._C._functorch.is_functorch_wrapped_tensor(uniform):  # type: ignore[attr-defined]
+        return
+    least, most = (value.item() for value in uniform.detach().aminmax())
+    if not (least >= 0 and most <= 1):
+        raise ValueError(f"{kind}: uniform must hold numbers in [0, 1); got {least:g} to {most:g}.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,60 +17,18 @@ from rheobase.fuse.delays import known
 from rheobase.fuse.program import Program
 from rheobase.fuse.step import Coefficient, Step, compute_dtype
 from rheobase.names import nearest
-from rheobase.neurons.arguments import whole
+from rheobase.neurons.arguments import check_uniform, whole
 from rheobase.neurons.coefficients import checked
+from rheobase.neurons.definition import Definition
 from rheobase.neurons.recurrence import check_weight, spikes_before
 from rheobase.neurons.settings import changed, settings, stand_in
 
 State = dict[str, Tensor]
-BASE_FIRST = "__init__ must call super().__init__(surrogate) before it sets anything."
 
 _notes: ContextVar[dict[str, Coefficient] | None] = ContextVar("rheobase_notes", default=None)
 
 
-class _Definition(type):
-    """Checks a neuron's arguments and its step when it is made, so that mistakes surface where they are."""
-
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        """The constructor's arguments, for help() and inspect.signature."""
-        own = inspect.signature(cls.__init__)
-        return own.replace(parameters=list(own.parameters.values())[1:])
-
-    def __call__(cls, *args, **kwargs):
-        known = inspect.signature(cls.__init__).parameters
-        if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-            for name in kwargs:
-                if name not in known:
-                    raise TypeError(f"{cls.__name__}: unknown argument {name!r}{nearest(name, list(known)[1:])}")
-        try:
-            neuron = super().__call__(*args, **kwargs)
-        except AttributeError as error:
-            if "before Module.__init__() call" not in str(error):
-                raise
-            raise TypeError(f"{cls.__name__}: {BASE_FIRST}") from error
-        if "_modules" not in vars(neuron) or not hasattr(neuron, "surrogate"):
-            raise TypeError(f"{cls.__name__}: {BASE_FIRST}")
-        if neuron.fused:
-            neuron.program()
-        return neuron
-
-
-def captured(x: Tensor) -> bool:
-    """Whether work on x is being recorded for a CUDA graph, which repeats what the host has drawn or counted."""
-    return x.is_cuda and torch.cuda.is_current_stream_capturing()
-
-
-def _check_numbers(kind: str, uniform: Tensor) -> None:
-    """Errors: ValueError for random numbers outside [0, 1]; 1 can be a number below it, rounded to 16 bits."""
-    if not uniform.numel() or torch._C._functorch.is_functorch_wrapped_tensor(uniform):  # type: ignore[attr-defined]
-        return
-    least, most = (value.item() for value in uniform.detach().aminmax())
-    if not (least >= 0 and most <= 1):
-        raise ValueError(f"{kind}: uniform must hold numbers in [0, 1); got {least:g} to {most:g}.")
-
-
-class Neuron(nn.Module, metaclass=_Definition):
+class Neuron(nn.Module, metaclass=Definition):
     """A spiking neuron, defined by one step in ordinary PyTorch.
 
     A subclass names its `states`, returns what is constant over a call from `coefficients()` (floats or tensors of
@@ -333,9 +290,9 @@ class Neuron(nn.Module, metaclass=_Definition):
                 raise ValueError(f"{kind}: uniform must have x's shape {tuple(x.shape)}; got {tuple(uniform.shape)}.")
             if uniform.device != x.device:
                 raise ValueError(f"{kind}: uniform must be on x's device {x.device}; got {uniform.device}.")
-            if not (torch.compiler.is_compiling() or operator.intercepted(uniform) or captured(x)):
-                _check_numbers(kind, uniform)
-        elif self.random and getattr(self, "seed", None) is None and captured(x):
+            if not (torch.compiler.is_compiling() or operator.intercepted(uniform) or operator.captured(x)):
+                check_uniform(kind, uniform)
+        elif self.random and getattr(self, "seed", None) is None and operator.captured(x):
             raise RuntimeError(f"{kind}: a CUDA graph repeats its random numbers; give it seed=, or hand in uniform.")
 
     def _clocked(self) -> tuple[str, ...]:
@@ -347,7 +304,7 @@ class Neuron(nn.Module, metaclass=_Definition):
         if state is None or self._is_fresh(state):
             return [None] * len(self.states), (0, self._seed() if self.random else 0)
         values = self._given(x, state)
-        if self._clocked() and captured(x):
+        if self._clocked() and operator.captured(x):
             raise RuntimeError(
                 f"{type(self).__name__}: a CUDA graph repeats the step count of its capture; call it without a state."
             )

@@ -11,8 +11,9 @@ from rheobase.names import apart
 from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.log import LOG, lines
+from rheobase.training.record import RECORD
 from rheobase.training.results import IGNORED
-from rheobase.training.task import RECORD, read_weights
+from rheobase.training.task import read_weights
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from rheobase.atomic import write_atomically
+from rheobase.training.record import RECORD, WEIGHTS
 
 MAGIC = b"rheobase checkpoint 1\n"
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
@@ -54,7 +55,7 @@ def load(folder: Path, previous: bool = False) -> dict[str, Any]:
 
 def holds_run(folder: Path) -> bool:
     """Whether something of a run is there that a new one would overwrite."""
-    return any((folder / name).exists() for name in (CURRENT, PREVIOUS, "record.json", "weights.safetensors"))
+    return any((folder / name).exists() for name in (CURRENT, PREVIOUS, RECORD, WEIGHTS))
 
 
 def step_back(folder: Path) -> None:

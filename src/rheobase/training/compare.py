@@ -11,7 +11,8 @@ from rheobase.neurons.named import slug, warn_of_changes
 from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.loop import train
-from rheobase.training.task import RECORD, check, with_data
+from rheobase.training.record import RECORD
+from rheobase.training.task import check, with_data
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from rheobase.training.lock import alone
 from rheobase.training.log import LOG, Log
 from rheobase.training.memory import keep_pages
 from rheobase.training.progress import Reporter
+from rheobase.training.record import RECORD, WEIGHTS
 from rheobase.training.run import Run
-from rheobase.training.task import OWN, RECORD, WEIGHTS, differences, prepare, with_data
+from rheobase.training.task import OWN, differences, prepare, with_data
 
 SPLIT = "split.json"
 
@@ -58,7 +59,9 @@ def train(
     """
     group, folder = join(), Path(folder)
     with contextlib.ExitStack() as hold:
-        if resume:
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is a file; a run is a folder. Choose another.")
+        if there := group.share(folder.exists()):
             _occupy(folder, group, hold)
         state = checkpoint.load(folder, previous) if resume else None
         config = _agreed(config and with_data(config, data_set), state, folder)
@@ -69,24 +72,20 @@ def train(
         device = own_device(config.device, group)
         if device is not None:
             torch.cuda.set_device(device)
-        held = group.share(state is None and checkpoint.holds_run(folder))
-        if held:
+        if group.share(state is None and checkpoint.holds_run(folder)):
             resumable = (folder / checkpoint.CURRENT).exists()
-            fix = (
-                f"Resume it with --resume {shlex.quote(str(folder))}, or choose another folder."
-                if resumable
-                else "Choose another folder."
-            )
-            raise ValueError(f"{folder} already holds a run. {fix}")
+            fix = f"Resume it with --resume {shlex.quote(str(folder))}, or choose" if resumable else "Choose"
+            raise ValueError(f"{folder} already holds a run. {fix} another folder.")
         keep_pages()
         run = Run(prepare(config, device, data_set), folder, group, command, again)
         if not group.first:  # what processes draw differs; the first draws what one by itself would
             torch.manual_seed(config.seed + (group.rank << 32))
         parts = {name: getattr(run.task, name) for name in ("train", "validation", "test")}
         if state is None:
-            if group.first:
-                folder.mkdir(parents=True, exist_ok=True)
-            _occupy(folder, group, hold)
+            if not there:
+                if group.first:
+                    folder.mkdir(parents=True, exist_ok=True)
+                _occupy(folder, group, hold)
             if group.first:  # before the first checkpoint: where there is one, its split is known
                 data.save_split(folder / SPLIT, **parts)
             run.save()

@@ -13,6 +13,7 @@ import torch
 
 from rheobase.atomic import write_atomically
 
+RECORD, WEIGHTS = "record.json", "weights.safetensors"  # in the folder of a run
 PACKAGES = ("rheobase", "torch", "numpy", "scikit-learn", "h5py")
 
 

@@ -32,8 +32,9 @@ from rheobase.training.losses import objective
 from rheobase.training.optimizers import learning_rate, optimizer
 from rheobase.training.precision import autocast, scaler, widened
 from rheobase.training.progress import Reporter
+from rheobase.training.record import RECORD, WEIGHTS
 from rheobase.training.stateless import compile_stateless
-from rheobase.training.task import RECORD, WEIGHTS, Task, exchange, exchanged
+from rheobase.training.task import Task, exchange, exchanged
 
 
 class Interrupted(RuntimeError):

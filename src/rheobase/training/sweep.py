@@ -23,9 +23,9 @@ from rheobase.training import checkpoint, record
 from rheobase.training.config import Config
 from rheobase.training.lock import Lock
 from rheobase.training.loop import train
+from rheobase.training.record import RECORD
 from rheobase.training.run import Diverged
 from rheobase.training.space import Choice, Space, as_dict, changed, check
-from rheobase.training.task import RECORD
 
 JOURNAL, LOCK = "journal.log", "lock"
 STARTUP = 5  # random trials before the sampler learns, and trials that are never pruned

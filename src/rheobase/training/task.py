@@ -25,9 +25,9 @@ from rheobase.neurons.named import expect_file, warn_of_changes
 from rheobase.training import record
 from rheobase.training.config import Config
 from rheobase.training.distributed import Group
+from rheobase.training.record import RECORD
 
 OWN = "own:"
-RECORD, WEIGHTS = "record.json", "weights.safetensors"
 MODEL_FIELDS = ("hidden", "feedback", "readout_tau", "readout_tau_std", "learn_readout_tau", "neuron_options")
 MODEL_FIELDS += ("weight_gain",)
 
